@@ -1,0 +1,26 @@
+include(CMakePackageConfigHelpers)
+set(cairn_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/cairn)
+
+install(TARGETS cairn EXPORT cairnTargets FILE_SET HEADERS)
+if(CAIRN_BUILD_CLI)
+  install(TARGETS cairn_cli)
+endif()
+install(EXPORT cairnTargets NAMESPACE cairn:: DESTINATION ${cairn_cmake_dir})
+configure_package_config_file(cmake/cairnConfig.cmake.in ${CMAKE_CURRENT_BINARY_DIR}/cairnConfig.cmake
+  INSTALL_DESTINATION ${cairn_cmake_dir})
+write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/cairnConfigVersion.cmake
+  COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/cairnConfig.cmake
+              ${CMAKE_CURRENT_BINARY_DIR}/cairnConfigVersion.cmake
+  DESTINATION ${cairn_cmake_dir})
+
+# pkg-config: an absolute CMAKE_INSTALL_LIBDIR must not be prefixed again.
+foreach(dir LIBDIR INCLUDEDIR)
+  if(IS_ABSOLUTE "${CMAKE_INSTALL_${dir}}")
+    set(CAIRN_PC_${dir} "${CMAKE_INSTALL_${dir}}")
+  else()
+    set(CAIRN_PC_${dir} "\${prefix}/${CMAKE_INSTALL_${dir}}")
+  endif()
+endforeach()
+configure_file(cmake/cairn.pc.in ${CMAKE_CURRENT_BINARY_DIR}/cairn.pc @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/cairn.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

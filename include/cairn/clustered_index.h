@@ -1,0 +1,124 @@
+#pragma once
+
+// Start here: build or open a ClusteredIndex, search it, save it.
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "cairn/export.h"
+#include "cairn/options.h"
+#include "cairn/stats.h"
+#include "cairn/types.h"
+#include "cairn/vector_store.h"
+
+namespace cairn {
+
+/// Answers to many queries as flat arrays, row i for query i.
+struct BatchResult {
+  std::size_t queries = 0;
+  std::size_t k = 0;
+  std::vector<VectorId> ids;     ///< [queries, k]; kNoId where a query has fewer than k hits
+  std::vector<float> distances;  ///< [queries, k]; +infinity where a query has fewer than k hits
+};
+
+/// An approximate nearest-neighbour index: a clustered tree navigated with binary codes, and exact
+/// distances from full-precision vectors for the few candidates left.
+///
+/// Immutable once built, except for where the full vectors live. Const calls may run concurrently;
+/// the use_*_storage() calls and assignment need exclusive access. Move-only.
+class CAIRN_EXPORT ClusteredIndex {
+ public:
+  /// Builds an index over copies of `vectors` [n, dim], n >= 0, dim 1 to 65,536.
+  ///
+  /// @param ids  one per row, unique, any 64-bit value but kNoId; empty: the row numbers 0..n-1.
+  /// @throws Error invalid_argument, before any work: NaN, infinite or overflowing values (row and
+  ///   column named), a zero row under cosine (row named), duplicate ids, ids.size() != n, options
+  ///   out of range. cancelled if options.on_progress returned false.
+  /// Cost: about O(n * sqrt(n) * dim) at the worst, on options.threads threads.
+  static ClusteredIndex build(MatrixView vectors, const BuildOptions& options = {},
+                              std::span<const VectorId> ids = {});
+
+  /// Opens a saved index by mapping its file: no section is copied, full vectors are served from
+  /// the mapping (is_using_mmap() is true). Ready in milliseconds whatever the size.
+  /// @throws Error not_found, io, corrupt, version_unsupported. A file that opens never crashes a
+  ///   search, provided nobody truncates or rewrites it in place afterwards.
+  static ClusteredIndex open(const std::filesystem::path& path, const OpenOptions& options = {});
+
+  ClusteredIndex(ClusteredIndex&&) noexcept;
+  ClusteredIndex& operator=(ClusteredIndex&&) noexcept;
+  ~ClusteredIndex();
+
+  /// Writes the whole index, full vectors included, to one file: temporary name, fsync, rename,
+  /// fsync of the directory. A previous file at `path` stays as it was if anything fails.
+  /// @throws Error io (no such directory, disk full, ...).
+  void save(const std::filesystem::path& path) const;
+
+  /// The `k` nearest vectors of `query` [dim], nearest first; ties by smaller id.
+  /// @throws Error invalid_argument: wrong dimension, NaN or infinite query, zero query under
+  ///   cosine, k == 0, options out of range. io, corrupt from a failing store.
+  std::vector<Neighbor> search(std::span<const float> query, const SearchOptions& options = {}) const;
+
+  /// The same into `out` [>= min(k, size())]; returns how many were found. Allocates nothing after
+  /// its first call on a thread with options of this size, if threads == 1.
+  std::size_t search(std::span<const float> query, const SearchOptions& options,
+                     std::span<Neighbor> out, SearchStats* stats = nullptr) const;
+
+  /// Many queries [m, dim], on options.threads threads (0: all cores), each query on one of them.
+  /// Results are those of search() one by one.
+  BatchResult search_batch(MatrixView queries, const SearchOptions& options = {}) const;
+
+  /// Full vectors in this process's RAM. No-op if they already are.
+  void use_memory_storage();
+  /// Full vectors in a new memory-mapped file; their RAM is given back. Results stay identical, bit
+  /// for bit. @throws Error invalid_argument if vectors are already on mmap; io.
+  void use_mmap_storage(const std::filesystem::path& vectors_file);
+  /// Full vectors in a store of your own, which must hold this index's rows in row order (see
+  /// read_rows). @throws Error invalid_argument if null, or rows or dim differ.
+  void use_storage(std::unique_ptr<VectorStore> store);
+
+  bool is_using_mmap() const noexcept;
+  StorageKind storage_kind() const noexcept;
+  Metric metric() const noexcept;
+  std::size_t size() const noexcept;
+  std::size_t dim() const noexcept;
+
+  IndexStats stats() const;
+  /// RAM that this index's data takes, codes, centroids, ids and vectors in memory; the sections
+  /// of a mapped file count (but for its full vectors), as pages that searches touch.
+  std::size_t memory_usage_bytes() const;
+
+  /// The leaf that a recall target takes: leaves scanned for `target_recall` at `k`.
+  std::size_t calibrated_probes(float target_recall, std::size_t k) const;
+
+  /// The original vector, bit for bit; empty if the id is unknown.
+  std::optional<std::vector<float>> vector(VectorId id) const;
+  bool contains(VectorId id) const;
+
+  /// Row (in the index's leaf order, as stores number them) of an id and back.
+  std::optional<std::uint32_t> row_of(VectorId id) const;
+  /// @throws Error invalid_argument if row >= size().
+  VectorId id_of(std::uint32_t row) const;
+  /// Full vectors of rows [first, first + count) to `out` [count, dim]: what a custom store is
+  /// filled from. @throws Error invalid_argument if out of range.
+  void read_rows(std::size_t first, std::size_t count, float* out) const;
+
+  struct Impl;  ///< internal
+
+ private:
+  explicit ClusteredIndex(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+/// The instruction set in use: "baseline", "avx2" or "avx512". CAIRN_FORCE_ISA overrides the choice.
+/// @throws Error unsupported_cpu if CAIRN_FORCE_ISA is unknown or not supported here.
+CAIRN_EXPORT const char* active_isa();
+
+/// "0.1.0"
+CAIRN_EXPORT const char* version() noexcept;
+
+}  // namespace cairn

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+
+#include "cairn/types.h"
+
+namespace cairn {
+
+/// A step of a build, reported from the building thread.
+struct BuildProgress {
+  const char* phase;   ///< "validate", "cluster", "assign", "encode", ...; a string literal
+  std::size_t done;    ///< work units of this phase finished
+  std::size_t total;   ///< work units of this phase
+  double seconds;      ///< since the build began
+};
+
+/// Called a few hundred times per build at the most; returning false cancels the build, which then
+/// throws Error(cancelled).
+using ProgressCallback = std::function<bool(const BuildProgress&)>;
+
+/// How an index is built. The defaults are meant to be right; 0 means "chosen from the data".
+struct BuildOptions {
+  Metric metric = Metric::l2;
+  std::size_t branching_factor = 0;  ///< children per inner node; 0, or 2 to 65,536
+  std::size_t max_leaf_size = 0;     ///< vectors per leaf, a hard cap; 0, or at least 1
+  std::size_t max_iterations = 8;    ///< k-means iterations
+  unsigned refine_bits = 4;          ///< extra bits per dimension for the second estimate, 0 to 8
+  std::uint64_t seed = 1;            ///< same seed and data: the same index, whatever the threads
+  unsigned threads = 0;              ///< 0: all cores
+  ProgressCallback on_progress;      ///< may be empty
+};
+
+/// How one query is answered.
+struct SearchOptions {
+  std::size_t k = 10;           ///< results wanted, at least 1; more than size() gives size()
+  float target_recall = 0.95f;  ///< used while probes == 0: the calibrated budget for this recall
+  std::size_t probes = 0;       ///< leaves to scan, nearest first; more than there are means all
+  float rerank_factor = 0;      ///< 0: bound-driven rerank; r > 0: exact distances of the best r*k
+  unsigned threads = 1;         ///< > 1: one query is scanned and reranked by that many threads
+};
+
+/// How a saved index is opened.
+struct OpenOptions {
+  bool verify = false;  ///< check every checksum of the file first: reads it whole
+};
+
+}  // namespace cairn

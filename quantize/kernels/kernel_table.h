@@ -1,0 +1,143 @@
+#pragma once
+
+// The contract between the search core and its SIMD kernels: one struct of function pointers, one
+// instance per instruction set. No SIMD type crosses this border. See README.md here.
+//
+// Unless said otherwise pointers need no alignment, arrays do not overlap, and counts may be 0.
+// `padded_dim` (D) is a multiple of 64, at most 65,536. All kernels are pure and thread-safe.
+
+#include <cstddef>
+#include <cstdint>
+
+namespace cairn::kernels {
+
+// A block holds the binary codes of 32 children, packed for table look-ups, and two factors each:
+//   codes    [D / 4] groups of 16 bytes. Byte j of group m holds in its low nibble the code of lane
+//            p(j) and in its high nibble that of lane p(j) + 16, for dimensions 4m .. 4m+3, with
+//            p = 0,8,1,9,2,10,3,11,4,12,5,13,6,14,7,15. Bit 3 of a nibble is dimension 4m, bit 0
+//            is dimension 4m+3.
+//   f_add    [32] f32
+//   f_scale  [32] f32
+inline constexpr std::size_t kBlockSize = 32;
+constexpr std::size_t block_code_bytes(std::size_t padded_dim) { return padded_dim * 4; }
+constexpr std::size_t block_bytes(std::size_t padded_dim) {
+  return block_code_bytes(padded_dim) + 2 * kBlockSize * sizeof(float);
+}
+
+// A query's look-up table over sub-sets of its coordinates, quantised to 8 bits:
+//   table [D / 4][16] u8: entry z of group m is round((sum of q over the set bits of z - low_m) / step)
+//   <b, q> for a 0/1 vector b is about  step * (sum over m of table[m][nibble m of b]) + low,
+//   with low = sum of low_m, low_m the least sub-set sum of group m.
+struct TableScale {
+  float step;
+  float low;
+};
+
+// Rows of refine codes: `bits` (B, 2 to 9) bits per dimension, unsigned values x in [0, 2^B), stored
+// per group of 64 dimensions (8 * B bytes each, groups one after another) as sections of
+// 8, 4, 2 and 1 bits, in this order, one for each bit set in the binary form of B (B = 5: a 4-bit
+// section then a 1-bit section; B = 9: 8 then 1). The first section holds the lowest bits of x, the
+// next the bits above it, and so on. Within a section of the 64 dimensions of a group:
+//   8 bits: 64 bytes, byte i = dimension i
+//   4 bits: 32 bytes, byte i = dimension i (low nibble) and i + 32 (high nibble)
+//   2 bits: 16 bytes, byte i = dimensions i, i + 16, i + 32, i + 48, from the lowest pair of bits up
+//   1 bit :  8 bytes, little-endian bit i of the 64 = dimension i
+constexpr std::size_t refine_code_bytes(std::size_t padded_dim, unsigned bits) {
+  return padded_dim / 8 * bits;
+}
+
+struct Kernels {
+  const char* isa;  // "baseline", "avx2", "avx512"
+
+  // --- exact distances on float32 rows -------------------------------------------------------
+  // For i in [0, n): row r = rows[i] of `base` (r * stride floats from its start), or row i itself
+  // if rows is null. One row's result depends on nothing but the query, the row and dim: not on n,
+  // not on the order, not on whether a multi-query kernel computed it.
+  // out[i] = sum (q - x)^2
+  void (*l2sq_rows)(const float* query, const float* base, std::size_t stride,
+                    const std::uint32_t* rows, std::size_t n, std::size_t dim,
+                    float* out) noexcept;
+  // out[i] = <q, x>
+  void (*dot_rows)(const float* query, const float* base, std::size_t stride,
+                   const std::uint32_t* rows, std::size_t n, std::size_t dim, float* out) noexcept;
+  // dots[i] = <q, x>, norms[i] = <x, x>; bit-identical to dot_rows(query) and dot_rows(x, x).
+  void (*dot_norm_rows)(const float* query, const float* base, std::size_t stride,
+                        const std::uint32_t* rows, std::size_t n, std::size_t dim, float* dots,
+                        float* norms) noexcept;
+  // Brute force: queries [m, dim] x rows [n, dim] dense -> out [m, n], row-major, each value
+  // bit-identical to l2sq_rows / dot_rows. Register-blocked over queries and rows.
+  void (*l2sq_block)(const float* queries, std::size_t m, const float* rows, std::size_t n,
+                     std::size_t dim, float* out) noexcept;
+  void (*dot_block)(const float* queries, std::size_t m, const float* rows, std::size_t n,
+                    std::size_t dim, float* out) noexcept;
+
+  // --- centroids as scaled half precision ------------------------------------------------------
+  // out[i] = sum (q - scales[r] * half[r])^2 for r = rows[i]; base [*, padded_dim] IEEE half.
+  void (*l2sq_half_rows)(const float* query, const std::uint16_t* base, const float* scales,
+                         const std::uint32_t* rows, std::size_t n, std::size_t padded_dim,
+                         float* out) noexcept;
+  // out[i] = scale * half[i]
+  void (*decode_half)(const std::uint16_t* half, float scale, std::size_t n, float* out) noexcept;
+  // half[i] = round-to-nearest-even(values[i] * inverse_scale)
+  void (*encode_half)(const float* values, float inverse_scale, std::size_t n,
+                      std::uint16_t* half) noexcept;
+
+  // --- rotation --------------------------------------------------------------------------------
+  // x[i] = -x[i] where bit i of `signs` (little-endian bytes) is set; n a multiple of 64.
+  void (*flip_signs)(const std::uint8_t* signs, std::size_t n, float* x) noexcept;
+  // In-place Walsh-Hadamard transform of n = 2^p >= 64 values (natural order), times `scale`.
+  void (*hadamard)(float* x, std::size_t n, float scale) noexcept;
+  // (x_i, x_{i + n/2}) -> (x_i + x_{i + n/2}, x_i - x_{i + n/2}); n a multiple of 64.
+  void (*kac_step)(float* x, std::size_t n) noexcept;
+
+  // --- query preparation -----------------------------------------------------------------------
+  // Builds the table of a query [padded_dim]. A zero query gives step = 0 and an all-zero table.
+  TableScale (*build_table)(const float* query, std::size_t padded_dim,
+                            std::uint8_t* table) noexcept;
+  // query ~ step * (128 * high + low), high in [-127, 127], low in [-64, 64], rounded to nearest;
+  // returns step (0 for a zero query).
+  float (*quantize_query)(const float* query, std::size_t padded_dim, std::int8_t* high,
+                          std::int8_t* low) noexcept;
+
+  // --- first stage: scan of binary codes -------------------------------------------------------
+  // The integer look-up sums of one block: sums[lane] = sum over groups of table[m][nibble]. The
+  // 16-bit accumulators are widened every 256 groups, so any padded_dim is exact.
+  void (*scan_sums)(const std::uint8_t* block, const std::uint8_t* table, std::size_t padded_dim,
+                    std::uint32_t* sums) noexcept;
+  // Scans `count` children in ceil(count / 32) consecutive blocks. For each child i with
+  //   value = f_add[i] + f_scale[i] * (step * sum[i] + offset)  < threshold
+  // appends i to out_index and value to out_value, in ascending i; returns how many.
+  // out_index and out_value have room for count rounded up to 32, plus 32. Lanes past count are
+  // never reported. A NaN value is never reported. `blocks` is 64-byte aligned. Factors of the lanes
+  // past count are 0. Prefetches ahead.
+  std::size_t (*scan_blocks)(const std::uint8_t* blocks, std::size_t count,
+                             const std::uint8_t* table, std::size_t padded_dim, float step,
+                             float offset, float threshold, std::uint32_t* out_index,
+                             float* out_value) noexcept;
+
+  // --- second stage: refine codes --------------------------------------------------------------
+  // out[i] = 128 * <x, high> + <x, low> as an exact integer converted to float once, where x is the
+  // refine code of row rows[i]: at codes + rows[i] * row_stride. Integer sums are exact for every
+  // bits in [2, 9] and padded_dim up to 65,536.
+  void (*refine_dots)(const std::uint8_t* codes, std::size_t row_stride, const std::uint32_t* rows,
+                      std::size_t n, unsigned bits, const std::int8_t* high,
+                      const std::int8_t* low, std::size_t padded_dim, float* out) noexcept;
+
+  // --- build -----------------------------------------------------------------------------------
+  // out [m, n] = a [m, dim] * b [n, dim]^T, all row-major and dense. One result may depend on its
+  // place in the block in the last bits, so callers keep block borders independent of threads.
+  void (*gemm_nt)(const float* a, std::size_t m, const float* b, std::size_t n, std::size_t dim,
+                  float* out) noexcept;
+  // For each row i of dots [m, n]: best[i] = the smallest j minimising  bias[j] - dots[i][j], and
+  // best_value[i] that minimum. n >= 1.
+  void (*argmin_rows)(const float* dots, std::size_t m, std::size_t n, const float* bias,
+                      std::uint32_t* best, float* best_value) noexcept;
+};
+
+extern const Kernels kBaseline;
+#if defined(__x86_64__)
+extern const Kernels kAvx2;
+extern const Kernels kAvx512;
+#endif
+
+}  // namespace cairn::kernels

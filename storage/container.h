@@ -1,0 +1,131 @@
+#pragma once
+
+// The container: one versioned, checksummed, position-independent file of typed sections that can be
+// memory-mapped and used in place. docs/format.md is its specification; storage/format.h mirrors it.
+// The container knows nothing of what its sections mean.
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace cairn::storage {
+
+enum class ContainerKind : std::uint32_t { index = 1, vectors = 2 };
+
+// What a section holds; the numbers are part of the format.
+enum class SectionType : std::uint32_t {
+  checksums = 1,       // written by the container itself
+  index_parameters = 2,
+  rotation = 3,        // sign bits of the random rotation, then the mean
+  lists = 4,           // table of coded lists
+  blocks = 5,          // binary codes and factors
+  centroids = 6,       // half-precision child centroids
+  centroid_scales = 7,
+  refine_codes = 8,
+  ids = 9,
+  id_order = 10,       // rows sorted by id
+  calibration = 11,
+  vectors = 12,        // float32 rows in leaf order
+};
+
+struct ContainerInfo {
+  ContainerKind kind = ContainerKind::index;
+  std::uint32_t dim = 0;
+  std::uint64_t count = 0;    // rows
+  std::uint32_t metric = 0;   // as cairn::Metric; 0 for vectors
+};
+
+struct SectionInfo {
+  SectionType type{};
+  std::uint64_t offset = 0;        // from the start of the file
+  std::uint64_t bytes = 0;         // element_size * count
+  std::uint64_t element_size = 0;
+  std::uint64_t count = 0;
+  unsigned alignment_log2 = 6;     // 6 to 21
+};
+
+// Writes one container: sections in order, then commit(). Until commit() returns, the target path is
+// as it was before, and if the writer is destroyed without it, nothing is left behind.
+// Every call throws Error(io) naming path and cause (no such directory, disk full, ...). One thread.
+class ContainerWriter {
+ public:
+  ContainerWriter(const std::filesystem::path& target, const ContainerInfo& info);
+  ~ContainerWriter();
+  ContainerWriter(const ContainerWriter&) = delete;
+  ContainerWriter& operator=(const ContainerWriter&) = delete;
+
+  // Declares the next section, of exactly element_size * count bytes to be append()ed.
+  void begin_section(SectionType type, std::uint64_t element_size, std::uint64_t count,
+                     unsigned alignment_log2 = 6);
+  void append(std::span<const std::byte> bytes);
+
+  // A whole section at once.
+  template <typename T>
+  void write_section(SectionType type, std::span<const T> elements, unsigned alignment_log2 = 6) {
+    begin_section(type, sizeof(T), elements.size(), alignment_log2);
+    append(std::as_bytes(elements));
+  }
+
+  // Writes checksums, table, header and trailer; fsync, rename to the target, fsync the directory.
+  void commit();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// A mapped container. Header, table and the checksums of small sections are verified at open; large
+// sections by verify(). Spans point into the read-only mapping and live as long as any copy of the
+// shared pointer. Const calls may run concurrently.
+class ContainerReader {
+ public:
+  // Throws Error: not_found, io, corrupt, version_unsupported. `expected` refuses other kinds unless
+  // empty.
+  static std::shared_ptr<const ContainerReader> open(const std::filesystem::path& path,
+                                                     std::optional<ContainerKind> expected = {});
+  ~ContainerReader();
+
+  const ContainerInfo& info() const noexcept;
+  const std::filesystem::path& path() const noexcept;
+  std::uint64_t file_bytes() const noexcept;
+  std::array<std::uint8_t, 16> uuid() const noexcept;
+  std::span<const SectionInfo> sections() const noexcept;
+
+  // Null if there is no such section.
+  const SectionInfo* find(SectionType type) const noexcept;
+  std::span<const std::byte> bytes(const SectionInfo& section) const noexcept;
+
+  // A section as elements of T: throws Error(corrupt), naming the section, unless it exists with
+  // element_size == sizeof(T) and, if given, exactly `expected_count` elements. T is trivially
+  // copyable with alignment <= 64.
+  template <typename T>
+  std::span<const T> elements(SectionType type,
+                              std::optional<std::uint64_t> expected_count = {}) const {
+    const SectionInfo& section = require(type, sizeof(T), expected_count);
+    return {reinterpret_cast<const T*>(bytes(section).data()), section.count};
+  }
+
+  // The section, checked as elements() does.
+  const SectionInfo& require(SectionType type, std::uint64_t element_size,
+                             std::optional<std::uint64_t> expected_count = {}) const;
+
+  // Checks every checksum of the file; throws Error(corrupt) naming section, block, expected and
+  // found. Cost: reads the whole file once.
+  void verify() const;
+
+  // Advice on one section's pages: random access without read-ahead.
+  void advise_random(const SectionInfo& section) const noexcept;
+
+  struct Impl;
+  explicit ContainerReader(std::unique_ptr<Impl> impl);
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace cairn::storage
