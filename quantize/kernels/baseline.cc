@@ -177,37 +177,42 @@ void kac_step(float* x, std::size_t n) noexcept {
 float magnitude(float value) noexcept { return value < 0 ? -value : value; }
 float negative_part(float value) noexcept { return value < 0 ? value : 0; }
 
-// Arithmetic is in a fixed order (pairs of dimensions, then pairs of pairs; `low` over 16 lanes of
-// groups) and every rounding is explicit, so the same query gives the same bytes everywhere. Sums
-// of sub-sets round monotonically, hence no entry is below its group's least sum.
+// (s - least) * inverse_step + bias for the sub-sets s = {}, b, a, a + b of a pair of dimensions.
+void scale_pair(float a, float b, float inverse_step, float bias, float (&out)[4]) noexcept {
+  const float least = negative_part(a) + negative_part(b);
+  out[0] = (0 - least) * inverse_step + bias;
+  out[1] = (b - least) * inverse_step + bias;
+  out[2] = (a - least) * inverse_step + bias;
+  out[3] = ((a + b) - least) * inverse_step + bias;
+}
+
+// Arithmetic is in a fixed order and every rounding is explicit, so the same query gives the same
+// bytes on every instruction set. Rounding is monotone, hence no entry falls below its group's
+// least sum.
 TableScale build_table(const float* query, std::size_t padded_dim, std::uint8_t* table) noexcept {
-  const std::size_t groups = padded_dim / 4;
-  float max_range = 0;
-  Accumulator low;
-  for (std::size_t m = 0; m < groups; ++m) {
-    const float* const q = query + 4 * m;
+  float greatest = 0;
+  for (std::size_t d = 0; d < padded_dim; d += 4) {
+    const float* const q = query + d;
     const float range = (magnitude(q[0]) + magnitude(q[1])) + (magnitude(q[2]) + magnitude(q[3]));
-    if (range > max_range) max_range = range;
-    low.lane[m % kLanes] +=
-        (negative_part(q[0]) + negative_part(q[1])) + (negative_part(q[2]) + negative_part(q[3]));
+    if (range > greatest) greatest = range;
   }
-  if (!(max_range >= kLeastScale && max_range <= kGreatestScale)) {
-    for (std::size_t i = 0; i < groups * 16; ++i) table[i] = 0;
-    return {0, low.total()};
+  const float low = sum_terms(padded_dim, [=](std::size_t d) { return negative_part(query[d]); });
+  if (!(greatest >= kLeastScale && greatest <= kGreatestScale)) {
+    for (std::size_t i = 0; i < padded_dim * 4; ++i) table[i] = 0;
+    return {0, low};
   }
-  const float inverse_step = 255.0f / max_range;
-  for (std::size_t m = 0; m < groups; ++m) {
-    const float* const q = query + 4 * m;
-    const float upper[4] = {0, q[1], q[0], q[0] + q[1]};
-    const float lower[4] = {0, q[3], q[2], q[2] + q[3]};
-    const float least =
-        (negative_part(q[0]) + negative_part(q[1])) + (negative_part(q[2]) + negative_part(q[3]));
+  const float inverse_step = 255.0f / greatest;
+  for (std::size_t d = 0; d < padded_dim; d += 4) {
+    const float* const q = query + d;
+    float upper[4];
+    float lower[4];
+    scale_pair(q[0], q[1], inverse_step, 0.5f, upper);
+    scale_pair(q[2], q[3], inverse_step, 0, lower);
     for (std::size_t z = 0; z < 16; ++z) {
-      const float sum = upper[z >> 2] + lower[z & 3];
-      table[16 * m + z] = static_cast<std::uint8_t>((sum - least) * inverse_step + 0.5f);
+      table[4 * d + z] = static_cast<std::uint8_t>(upper[z >> 2] + lower[z & 3]);
     }
   }
-  return {max_range / 255.0f, low.total()};
+  return {greatest / 255.0f, low};
 }
 
 float quantize_query(const float* query, std::size_t padded_dim, std::int8_t* high,

@@ -16,6 +16,17 @@ struct Available {
 
 Available detect() {
   Available found{{&kBaseline, nullptr, nullptr}, 1};
+#if defined(__x86_64__)
+  // These built-ins also ask whether the OS saves the registers.
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                    __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") &&
+                      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd") &&
+                      __builtin_cpu_supports("avx512vnni");
+  if (avx2) found.tables[found.count++] = &kAvx2;
+  if (avx512) found.tables[found.count++] = &kAvx512;
+#endif
   return found;
 }
 
