@@ -8,7 +8,7 @@
 
 namespace cairn {
 
-/// A step of a build, reported from the building thread.
+/// A step of a build. Reports come one at a time, from any of the build's threads.
 struct BuildProgress {
   const char* phase;   ///< "validate", "cluster", "assign", "encode", ...; a string literal
   std::size_t done;    ///< work units of this phase finished
@@ -16,8 +16,8 @@ struct BuildProgress {
   double seconds;      ///< since the build began
 };
 
-/// Called a few hundred times per build at the most; returning false cancels the build, which then
-/// throws Error(cancelled).
+/// Called at most 50 times a second; returning false cancels the build, which then throws
+/// Error(cancelled). An exception it throws ends the build as well.
 using ProgressCallback = std::function<bool(const BuildProgress&)>;
 
 /// How an index is built. The defaults are meant to be right; 0 means "chosen from the data".
