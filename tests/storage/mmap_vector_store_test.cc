@@ -24,13 +24,13 @@
 namespace cairn {
 namespace {
 
-using testing::bits_of;
-using testing::bits_of_row;
+using test::bits_of;
+using test::bits_of_row;
 using ::testing::ElementsAre;
-using testing::expect_error;
+using test::expect_error;
 using ::testing::IsEmpty;
-using testing::odd_floats;
-using testing::TempDir;
+using test::odd_floats;
+using test::TempDir;
 
 TEST(MmapVectorStore, KeepsBitPatterns) {
   const TempDir dir;
