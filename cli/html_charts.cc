@@ -12,13 +12,14 @@ namespace {
 
 constexpr double kWidth = 640;
 constexpr double kHeight = 400;
+constexpr double kRecallHeight = 560;
 constexpr double kLeft = 78;
 constexpr double kRight = 22;
 constexpr double kTop = 16;
 constexpr double kBottom = 64;
 constexpr double kPlotRight = kWidth - kRight;
 constexpr double kPlotBottom = kHeight - kBottom;
-constexpr double kMinTickGap = 60;
+constexpr double kMinTickGap = 44;
 constexpr std::size_t kNumColours = 6;
 constexpr double kMaxNines = 4;  // recall 0.9999 and above share the right edge, marked 1
 
@@ -44,9 +45,9 @@ std::string draw_text(double x, double y, std::string_view anchor, std::string_v
          "</text>\n";
 }
 
-std::string draw_axis_titles(std::string_view x_title, std::string_view y_title) {
-  const std::string middle = coordinate((kTop + kPlotBottom) / 2);
-  return draw_text((kLeft + kPlotRight) / 2, kHeight - 8, "middle", x_title, "axis") +
+std::string draw_axis_titles(double height, std::string_view x_title, std::string_view y_title) {
+  const std::string middle = coordinate((kTop + height - kBottom) / 2);
+  return draw_text((kLeft + kPlotRight) / 2, height - 8, "middle", x_title, "axis") +
          "<text transform=\"translate(17," + middle + ") rotate(-90)\" text-anchor=\"middle\"" +
          " class=\"axis ytitle\">" + escape_html(y_title) + "</text>\n";
 }
@@ -78,10 +79,11 @@ struct Tick {
   double recall;
   const char* text;
 };
-constexpr std::array kRecallTicks{Tick{0, "0"},         Tick{0.3, "0.3"},     Tick{0.5, "0.5"},
-                                  Tick{0.7, "0.7"},     Tick{0.8, "0.8"},     Tick{0.9, "0.9"},
-                                  Tick{0.95, "0.95"},   Tick{0.98, "0.98"},   Tick{0.99, "0.99"},
-                                  Tick{0.995, "0.995"}, Tick{0.999, "0.999"}, Tick{1, "1"}};
+// Where there is no room for all, the first in this list are labelled.
+constexpr std::array kRecallTicks{Tick{0.9, "0.9"},   Tick{0.99, "0.99"},   Tick{0.999, "0.999"},
+                                  Tick{1, "1"},       Tick{0.5, "0.5"},     Tick{0.8, "0.8"},
+                                  Tick{0.95, "0.95"}, Tick{0, "0"},         Tick{0.7, "0.7"},
+                                  Tick{0.98, "0.98"}, Tick{0.995, "0.995"}, Tick{0.3, "0.3"}};
 
 // The narrowest range of ticks around all points.
 Scale recall_scale(const std::vector<Curve>& curves) {
@@ -96,10 +98,11 @@ Scale recall_scale(const std::vector<Curve>& curves) {
   double low = 0;
   double high = kMaxNines;
   for (const Tick& tick : kRecallTicks) {
-    if (tick.recall <= lowest && tick.recall < 0.99) low = nines(tick.recall);
+    if (tick.recall <= std::min(lowest, 0.98)) low = std::max(low, nines(tick.recall));
   }
-  for (auto tick = kRecallTicks.rbegin(); tick != kRecallTicks.rend(); ++tick) {
-    if (tick->recall >= highest && nines(tick->recall) > low) high = nines(tick->recall);
+  for (const Tick& tick : kRecallTicks) {
+    const double place = nines(tick.recall);
+    if (tick.recall >= highest && place > low) high = std::min(high, place);
   }
   return {low, high, kLeft, kPlotRight};
 }
@@ -113,19 +116,22 @@ Scale qps_scale(const std::vector<Curve>& curves) {
       highest = std::max(highest, point.qps);
     }
   }
-  return {std::log10(lowest / 1.4), std::log10(highest * 1.4), kPlotBottom, kTop};
+  return {std::log10(lowest / 1.4), std::log10(highest * 1.4), kRecallHeight - kBottom, kTop};
 }
 
 std::string draw_recall_grid(const Scale& x, const Scale& y) {
+  const double bottom = y.from;
   std::string out;
-  double previous = -HUGE_VAL;
+  std::vector<double> labelled;
   for (const Tick& tick : kRecallTicks) {
     const double place = nines(tick.recall);
-    if (place < x.low - 1e-9 || place > x.high + 1e-9 || x(place) - previous < kMinTickGap)
-      continue;
-    previous = x(place);
-    out += draw_line(previous, kTop, previous, kPlotBottom, "grid");
-    out += draw_text(previous, kPlotBottom + 24, "middle", tick.text);
+    if (place < x.low - 1e-9 || place > x.high + 1e-9) continue;
+    const double px = x(place);
+    out += draw_line(px, kTop, px, bottom, "grid");
+    const auto is_close = [&](double other) { return std::abs(other - px) < kMinTickGap; };
+    if (std::any_of(labelled.begin(), labelled.end(), is_close)) continue;
+    labelled.push_back(px);
+    out += draw_text(px, bottom + 24, "middle", tick.text);
   }
   const bool is_wide = y.high - y.low > 3.5;
   for (int decade = static_cast<int>(std::floor(y.low)); decade <= y.high; ++decade) {
@@ -208,8 +214,9 @@ std::string draw_recall_chart(const std::vector<Curve>& curves) {
 
   const Scale x = recall_scale(drawable);
   const Scale y = qps_scale(drawable);
-  std::string out = open_svg("Queries per second against recall") + draw_recall_grid(x, y) +
-                    draw_axis_titles("recall", "queries per second");
+  std::string out = open_svg("Queries per second against recall", kRecallHeight) +
+                    draw_recall_grid(x, y) +
+                    draw_axis_titles(kRecallHeight, "recall", "queries per second");
   std::vector<std::string> names;
   for (std::size_t i = drawable.size(); i-- > 0;) out += draw_curve(drawable[i], i, x, y);
   for (const Curve& curve : drawable) names.push_back(curve.name);
@@ -248,7 +255,7 @@ std::string draw_latency_histogram(const std::vector<double>& edges_us,
                      mark.name + " " + format_microseconds(mark.us), "marktext");
     text_y += 24;
   }
-  return out + draw_axis_titles("microseconds per query", "queries") + "</svg>\n";
+  return out + draw_axis_titles(kHeight, "microseconds per query", "queries") + "</svg>\n";
 }
 
 std::string draw_tier_bars(const std::vector<TierBytes>& tiers) {

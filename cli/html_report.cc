@@ -215,7 +215,7 @@ std::string render_histogram(const json& report) {
                                                    find_numbers(histogram, "count"), marks);
   if (chart.empty()) return "";
   const std::string note =
-      target ? "At the asked recall of " + format_number(*target) : std::string();
+      target ? "Number of queries, at the asked recall of " + format_number(*target) : "";
   return open_card("Latency", note, "card side") + chart + "</section>\n";
 }
 
@@ -237,16 +237,16 @@ struct Column {
   const char* title;
   int decimals;  // -1: significant digits
 };
-constexpr Column kColumns[] = {{"target_recall", "asked recall", 3},
+constexpr Column kColumns[] = {{"target_recall", "asked", 3},
                                {"recall", "recall", 4},
                                {"qps", "queries/s", 0},
                                {"mean_us", "mean us", 1},
                                {"p50_us", "p50 us", 1},
                                {"p95_us", "p95 us", 1},
                                {"p99_us", "p99 us", 1},
-                               {"probes", "leaves asked", 0},
+                               {"probes", "probes", 0},
                                {"leaves_scanned", "leaves", 1},
-                               {"scanned_vectors", "codes scanned", 1},
+                               {"scanned_vectors", "codes", 1},
                                {"refined_vectors", "refined", 1},
                                {"exact_reads", "exact reads", 1},
                                {"rerank_factor", "rerank factor", -1},

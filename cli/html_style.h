@@ -48,6 +48,7 @@ p { margin: 0; }
 .value { fill: var(--ink); font-weight: 600; }
 .axis { font-size: 14px; fill: var(--ink); }
 .side .tick, .side .axis, .side .marktext, .side .value { font-size: 20px; }
+.side .ytitle { display: none; }
 .marktext { fill: var(--ink); }
 .grid { stroke: var(--line); stroke-width: 1; }
 .mark { stroke: var(--ink); stroke-width: 1.5; stroke-dasharray: 4 4; }
@@ -64,7 +65,7 @@ p { margin: 0; }
 .legend i { width: 14px; height: 14px; border-radius: 4px; background: var(--c); flex: none; }
 .scroll { overflow-x: auto; margin-top: 12px; }
 table { border-collapse: collapse; width: 100%; font-size: 14px; font-variant-numeric: tabular-nums; }
-th, td { padding: 7px 12px; text-align: right; white-space: nowrap; }
+th, td { padding: 7px 10px; text-align: right; white-space: nowrap; }
 th { color: var(--soft); font-weight: 500; border-bottom: 1px solid var(--line); }
 td { border-bottom: 1px solid var(--line); }
 tr:last-child td { border-bottom: 0; }
@@ -103,7 +104,7 @@ footer { margin-top: 24px; font-size: 14px; color: var(--soft); overflow-wrap: a
   .tiles { grid-template-columns: 1fr 1fr; gap: 10px; }
   .tile, .card { padding: 14px 14px; }
   .tile b { font-size: 23px; }
-  .tick, .axis, .marktext, .value { font-size: 21px; }
+  .tick, .axis, .marktext, .value { font-size: 19px; }
   .ytitle { display: none; }
   .tile:first-child { grid-column: 1 / -1; }
   .row { flex-direction: column; gap: 10px; }

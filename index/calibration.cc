@@ -18,6 +18,10 @@ constexpr std::array<float, 11> kRecalls = {0.5f,  0.7f,  0.8f,  0.85f, 0.9f,  0
 constexpr double kCodeLoss = 0.001;
 
 // Ranks (places in the query's order of leaves) of the leaves of one row's nearest neighbours.
+//
+// An unseen query has not pulled any centroid towards itself, as the row has done with its own
+// leaf's: that leaf's distance is corrected to what it would be without the row,
+// |x - (m c - x) / (m - 1)| = |x - c| m / (m - 1) for m members.
 std::vector<std::uint32_t> neighbour_leaf_ranks(const IndexData& data, const VectorStore& store,
                                                 std::uint32_t row, std::size_t probes,
                                                 Searcher& searcher) {
@@ -27,18 +31,27 @@ std::vector<std::uint32_t> neighbour_leaf_ranks(const IndexData& data, const Vec
   SearchStats stats;
   const std::span<const RowDistance> found =
       searcher.search(data, store, query.data(), {.k = k, .probes = probes}, stats);
-  // Leaves by their first row, to find the leaf of a row.
-  std::vector<std::pair<std::uint32_t, std::uint32_t>> leaves;
   const std::span<const RankedList> scanned = searcher.scanned_leaves();
-  for (std::uint32_t rank = 0; rank < scanned.size(); ++rank) {
-    leaves.emplace_back(data.lists[scanned[rank].list].first_child, rank);
+  std::vector<RankedList> leaves(scanned.begin(), scanned.end());
+  for (RankedList& leaf : leaves) {
+    const ListEntry& list = data.lists[leaf.list];
+    if (row - list.first_child >= list.num_children || list.num_children < 2) continue;
+    const auto members = static_cast<float>(list.num_children);
+    const float factor = members / (members - 1);
+    leaf.squared_distance *= factor * factor;
   }
   std::sort(leaves.begin(), leaves.end());
+  // First row and rank of each leaf, to find the leaf of a row.
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> by_row;
+  for (std::uint32_t rank = 0; rank < leaves.size(); ++rank) {
+    by_row.emplace_back(data.lists[leaves[rank].list].first_child, rank);
+  }
+  std::sort(by_row.begin(), by_row.end());
   std::vector<std::uint32_t> ranks;
   for (const RowDistance& neighbour : found) {
     if (neighbour.row == row) continue;
     const auto after =
-        std::upper_bound(leaves.begin(), leaves.end(), std::pair{neighbour.row, ~std::uint32_t{0}});
+        std::upper_bound(by_row.begin(), by_row.end(), std::pair{neighbour.row, ~std::uint32_t{0}});
     ranks.push_back(std::prev(after)->second);
   }
   return ranks;
@@ -89,7 +102,7 @@ std::vector<CalibrationEntry> calibrate(const IndexData& data, const VectorStore
   if (data.rows() < 2) return entries;
   const std::size_t queries = std::min(kQueries, data.rows());
   const std::size_t leaves = data.num_leaves();
-  const std::size_t probes = std::min(leaves, std::max<std::size_t>(64, leaves / 6));
+  const std::size_t probes = std::min(leaves, std::max<std::size_t>(64, leaves / 2));
   std::vector<std::vector<std::uint32_t>> ranks(queries);
   std::vector<Searcher> searchers(base::resolve_threads(threads));
   base::parallel_for(queries, base::resolve_threads(threads), [&](std::size_t q, unsigned thread) {
