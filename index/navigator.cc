@@ -53,6 +53,7 @@ std::span<const RankedList> Navigator::find_leaves(const IndexData& data,
     rank_children(data, query, child_level == 0 ? probes : beam_width(data, child_level, probes),
                   stats);
     std::swap(beam_, next_);
+    next_.reserve(beam_.capacity());  // so that the next search finds room in either
   }
   return beam_;
 }
@@ -63,7 +64,7 @@ void Navigator::rank_children(const IndexData& data, const quantize::QueryCode& 
   std::size_t children = 0;
   for (const RankedList& parent : beam_) children += data.lists[parent.list].num_children;
   next_.clear();
-  next_.reserve(std::max(children, beam_.capacity()));
+  next_.reserve(children);
   if (wanted >= children) {
     rank_all(data, query, stats);
     return;

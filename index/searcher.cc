@@ -18,6 +18,10 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 // (docs/performance.md).
 constexpr float kDeviations = 1.9f;
 
+// Vectors read at once: enough to keep a slow store busy, and the margin over k of the first read.
+constexpr std::size_t kReadChunk = 1024;
+constexpr std::size_t kReadMargin = 8;
+
 // Leaves of the round that begins after `done` leaves: one by one first, since thresholds fall fast
 // then, later a quarter of what has been scanned.
 std::size_t round_size(std::size_t done) { return std::max<std::size_t>(1, done / 4); }
@@ -70,9 +74,9 @@ void Searcher::reserve(std::size_t max_leaf) {
     worker.value.reserve_discarding(room);
     worker.upper.reserve_discarding(room);
     worker.candidates.clear();
-    worker.candidates.reserve(workers_.size() == 1 ? room : most);
+    worker.candidates.reserve(most);
     worker.uppers.clear();
-    worker.uppers.reserve(workers_.size() == 1 ? room : most);
+    worker.uppers.reserve(most);
     worker.codes_scanned = 0;
     worker.codes_refined = 0;
   }
@@ -82,6 +86,13 @@ void Searcher::reserve(std::size_t max_leaf) {
   nearest_uppers_.reserve(std::min(threshold_rank_, most) + 1);
   results_.clear();
   results_.reserve(std::min(request_.k, most) + 1);
+  const std::size_t reads =
+      std::min(most, request_.rerank != 0 ? std::min(threshold_rank_, kReadChunk)
+                                          : request_.k + kReadMargin);
+  rows_.reserve(reads);
+  distances_.reserve_discarding(reads);
+  norms_.reserve_discarding(reads);
+  if (store_->contiguous() == nullptr) fetched_.reserve_discarding(reads * data_->dim());
 }
 
 void Searcher::scan_round(std::size_t begin, std::size_t end, SearchStats& stats) {
@@ -193,12 +204,9 @@ void Searcher::read_exact(std::size_t begin, std::size_t end, SearchStats& stats
   for (std::size_t i = 0; i < count; ++i) rows_[i] = candidates_[begin + i].row;
   std::sort(rows_.begin(), rows_.end());
   store_->prefetch(rows_);
-  distances_.reserve_discarding(count);
-  norms_.reserve_discarding(count);
   const float* base = store_->contiguous();
   const std::uint32_t* rows = rows_.data();
   if (base == nullptr) {
-    fetched_.reserve_discarding(count * dim);
     store_->read(rows_, fetched_.data());
     base = fetched_.data();
     rows = nullptr;
@@ -228,7 +236,7 @@ float Searcher::exact_threshold() const {
 // Without refine codes upper bounds are too loose to be of use; exact distances of the most
 // promising candidates lower the threshold instead, whatever store they come from.
 void Searcher::tighten_by_exact(SearchStats& stats) {
-  const std::size_t batch = request_.k + 8;
+  const std::size_t batch = request_.k + kReadMargin;
   if (results_.size() == request_.k && candidates_.size() < 2 * batch) return;
   const std::size_t count = std::min(batch, candidates_.size());
   const auto cut = candidates_.begin() + static_cast<std::ptrdiff_t>(count);
@@ -242,7 +250,7 @@ void Searcher::tighten_by_exact(SearchStats& stats) {
 void Searcher::rerank_by_bounds(SearchStats& stats) {
   std::erase_if(candidates_, [&](const Candidate& c) { return !(c.bound < threshold_); });
   std::sort(candidates_.begin(), candidates_.end());
-  std::size_t chunk = request_.k + 8;
+  std::size_t chunk = request_.k + kReadMargin;
   for (std::size_t begin = 0; begin < candidates_.size();) {
     const float limit = exact_threshold();
     std::size_t end = begin;
@@ -250,7 +258,7 @@ void Searcher::rerank_by_bounds(SearchStats& stats) {
     if (end == begin) break;
     read_exact(begin, end, stats);
     begin = end;
-    chunk = std::max<std::size_t>(8, request_.k / 4);
+    chunk = std::max(kReadMargin, request_.k / 4);
   }
 }
 
@@ -258,9 +266,8 @@ void Searcher::rerank_fixed(SearchStats& stats) {
   const std::size_t count = std::min(threshold_rank_, candidates_.size());
   const auto cut = candidates_.begin() + static_cast<std::ptrdiff_t>(count);
   if (cut != candidates_.end()) std::nth_element(candidates_.begin(), cut, candidates_.end());
-  constexpr std::size_t kChunk = 1024;
-  for (std::size_t begin = 0; begin < count; begin += kChunk) {
-    read_exact(begin, std::min(count, begin + kChunk), stats);
+  for (std::size_t begin = 0; begin < count; begin += kReadChunk) {
+    read_exact(begin, std::min(count, begin + kReadChunk), stats);
   }
 }
 
