@@ -32,22 +32,24 @@ export CAIRN="$cairn"
 compare="$(find_program build/release compare_hnswlib)"
 mkdir -p report
 
-# name of the data's folder, of the page, title, metric, labels and what the gallery shows
+# run_set DATA_FOLDER PAGE TITLE METRIC BASE_LABELS QUERY_LABELS [more arguments of cairn bench]
 run_set() {
-  local dir="data/$1" page="report/$2" title="$3" metric="$4" kind="$5" base_labels="$6" query_labels="$7"
-  say "$title: building the index"
-  "$cairn" build --input "$dir/base.fbin" --output "$dir/index.cairn" --metric "$metric"
-
+  local dir="data/$1" page="report/$2" title="$3" metric="$4" labels="data/$1/$5"
+  local query_labels="data/$1/$6"
+  shift 6
   say "$title: hnswlib"
   "$compare" --input "$dir/base.fbin" --queries "$dir/query.fbin" --truth "$dir/gt100.ibin" \
     --metric "$metric" --k 10 --ef "$efs" --repeats "$repeats" --cache "$dir/hnswlib.bin" \
     --json "$page.hnswlib.json"
+  { echo '['; cat "$page.hnswlib.json"; echo ']'; } >"$page.peers.json"
 
   say "$title: Cairn"
-  "$cairn" bench --index "$dir/index.cairn" --input "$dir/base.fbin" --queries "$dir/query.fbin" \
-    --truth "$dir/gt100.ibin" --k 10 --recall "$recalls" --threads 1 \
-    --peers "$page.hnswlib.json" --gallery "$kind" --labels "$dir/$base_labels" \
-    --query-labels "$dir/$query_labels" --json "$page.json" --html "$page.html"
+  "$cairn" bench --input "$dir/base.fbin" --queries "$dir/query.fbin" --truth "$dir/gt100.ibin" \
+    --metric "$metric" --k 10 --recall "$recalls" --storage memory --repeat "$repeats" \
+    --name "$title" --labels "$labels" --query-labels "$query_labels" "$@" \
+    --peers "$page.peers.json" --json "$page.json" --html "$page.html"
+
+  say "$title: Cairn beside hnswlib, one thread, one query at a time"
   python3 scripts/print_comparison.py "$page.json"
   pages+=("$project_dir/$page.html")
 }
@@ -57,9 +59,10 @@ for set in "${sets[@]}"; do
   bash bench/data/fetch.sh "$set"
   case "$set" in
     fashion)
-      run_set fashion-mnist-784 fashion-mnist Fashion-MNIST l2 images labels.txt query_labels.txt
+      run_set fashion-mnist-784 fashion-mnist Fashion-MNIST l2 labels.txt query_labels.txt \
+        --image-shape 28x28
       ;;
-    glove) run_set glove-100 glove GloVe cosine words words.txt query_words.txt ;;
+    glove) run_set glove-100 glove GloVe cosine words.txt query_words.txt ;;
   esac
 done
 
