@@ -13,7 +13,10 @@ namespace cairn::kernels {
 // Throws Error(unsupported_cpu) if it names an unknown or unsupported instruction set.
 const Kernels& active();
 
-// Every table that this CPU can run, baseline first: for tests and benchmarks.
+// The table named `isa`, or the fastest one if `isa` is null or empty. Throws like active().
+const Kernels& choose(const char* isa);
+
+// Every table that this CPU can run, baseline first and fastest last: for tests and benchmarks.
 std::span<const Kernels* const> available();
 
 }  // namespace cairn::kernels

@@ -1,0 +1,41 @@
+#pragma once
+
+// The table of a wide instruction set, for the per-ISA files: see README.md here.
+
+#include "quantize/kernels/float_body.h"
+#include "quantize/kernels/gemm_body.h"
+#include "quantize/kernels/kernel_table.h"
+#include "quantize/kernels/query_body.h"
+#include "quantize/kernels/refine_body.h"
+#include "quantize/kernels/rotate_body.h"
+#include "quantize/kernels/scan_body.h"
+
+namespace cairn::kernels {
+namespace {
+
+constexpr Kernels make_table(const char* isa) {
+  return {
+      .isa = isa,
+      .l2sq_rows = &l2sq_rows,
+      .dot_rows = &dot_rows,
+      .dot_norm_rows = &dot_norm_rows,
+      .l2sq_block = &l2sq_block,
+      .dot_block = &dot_block,
+      .l2sq_half_rows = &l2sq_half_rows,
+      .decode_half = &decode_half,
+      .encode_half = &encode_half,
+      .flip_signs = &flip_signs,
+      .hadamard = &hadamard,
+      .kac_step = &kac_step,
+      .build_table = &build_table,
+      .quantize_query = &quantize_query,
+      .scan_sums = &scan_sums,
+      .scan_blocks = &scan_blocks,
+      .refine_dots = &refine_dots,
+      .gemm_nt = &gemm_nt,
+      .argmin_rows = &argmin_rows,
+  };
+}
+
+}  // namespace
+}  // namespace cairn::kernels

@@ -1,0 +1,255 @@
+#pragma once
+
+// What the wide kernels need beyond xsimd 8.1: fused multiply-add and sums of fixed order for
+// AVX-512, partial loads, half precision, and shuffles within 128-bit lanes. Included only by the
+// per-ISA files, which define `xsimd` to a private name; the flags of the file choose the branch.
+
+#ifndef xsimd
+#error "define xsimd to a name private to this instruction set first"
+#endif
+
+#include <cstddef>
+#include <cstdint>
+
+#include <immintrin.h>
+#include <xsimd/xsimd.hpp>
+
+namespace cairn::kernels {
+namespace {
+
+#if defined(__AVX512BW__)
+using Arch = xsimd::avx512bw;
+using Bits = __m512i;
+#else
+using Arch = xsimd::fma3<xsimd::avx2>;
+using Bits = __m256i;
+#endif
+
+using Floats = xsimd::batch<float, Arch>;
+constexpr std::size_t kWidth = Floats::size;
+
+inline Floats load(const float* values) noexcept { return Floats::load_unaligned(values); }
+
+// Makes the compiler keep a loaded value in a register: GCC would rather load it again for each
+// use, and loads are what limits the tiles of float_body.h.
+inline void pin(Floats& values) noexcept { asm("" : "+v"(values)); }
+
+inline void prefetch(const void* address) noexcept {
+  _mm_prefetch(static_cast<const char*>(address), _MM_HINT_T0);
+}
+
+inline void prefetch_bytes(const void* address, std::size_t bytes) noexcept {
+  for (std::size_t at = 0; at < bytes; at += 64) prefetch(static_cast<const char*>(address) + at);
+}
+
+// Which row to fetch while another is at work, when rows lie anywhere: enough requests in flight to
+// hide memory without running over the first-level cache. The distances were measured.
+class RowsAhead {
+ public:
+  explicit RowsAhead(std::size_t row_bytes) noexcept
+      : distance_(row_bytes <= 128    ? 16
+                  : row_bytes <= 2048 ? 8
+                                      : 4) {}
+
+  std::size_t row_after(std::size_t i, std::size_t n) const noexcept {
+    return i + distance_ < n ? i + distance_ : n - 1;
+  }
+
+ private:
+  std::size_t distance_;
+};
+
+// a * b + c, rounded once.
+inline Floats fma(Floats a, Floats b, Floats c) noexcept {
+#if defined(__AVX512BW__)
+  return _mm512_fmadd_ps(a, b, c);
+#else
+  return _mm256_fmadd_ps(a, b, c);
+#endif
+}
+
+// c - a * b, rounded once.
+inline Floats fnma(Floats a, Floats b, Floats c) noexcept {
+#if defined(__AVX512BW__)
+  return _mm512_fnmadd_ps(a, b, c);
+#else
+  return _mm256_fnmadd_ps(a, b, c);
+#endif
+}
+
+#if !defined(__AVX512BW__)
+// Eight set lanes, then eight clear ones: the mask of `count` lanes starts at 8 - count.
+alignas(64) constexpr std::int32_t kTailMask[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+
+inline __m256i tail_mask(std::size_t count) noexcept {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kTailMask + 8 - count));
+}
+#endif
+
+// The first `count` < kWidth values, then zeros; nothing past them is read.
+inline Floats load_tail(const float* values, std::size_t count) noexcept {
+#if defined(__AVX512BW__)
+  return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), values);
+#else
+  return _mm256_maskload_ps(values, tail_mask(count));
+#endif
+}
+
+inline void store_tail(float* out, Floats values, std::size_t count) noexcept {
+#if defined(__AVX512BW__)
+  _mm512_mask_storeu_ps(out, static_cast<__mmask16>((1u << count) - 1), values);
+#else
+  _mm256_maskstore_ps(out, tail_mask(count), values);
+#endif
+}
+
+inline Floats load_half(const std::uint16_t* half) noexcept {
+#if defined(__AVX512BW__)
+  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(half)));
+#else
+  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(half)));
+#endif
+}
+
+inline void store_half(std::uint16_t* half, Floats values) noexcept {
+#if defined(__AVX512BW__)
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(half),
+                      _mm512_cvtps_ph(values, _MM_FROUND_TO_NEAREST_INT));
+#else
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(half),
+                   _mm256_cvtps_ph(values, _MM_FROUND_TO_NEAREST_INT));
+#endif
+}
+
+// The sum of all lanes, folding halves onto each other.
+inline float sum(Floats values) noexcept {
+#if defined(__AVX512BW__)
+  const __m256 half =
+      _mm256_add_ps(_mm512_castps512_ps256(values), _mm512_extractf32x8_ps(values, 1));
+#else
+  const __m256 half = values;
+#endif
+  const __m128 quarter = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+  const __m128 pair = _mm_add_ps(quarter, _mm_permute_ps(quarter, 0x4E));
+  return _mm_cvtss_f32(_mm_add_ss(pair, _mm_permute_ps(pair, 0xB1)));
+}
+
+// {sum(a), sum(b), sum(c), sum(d)}, each with the very additions of sum().
+inline __m128 sum4(Floats a, Floats b, Floats c, Floats d) noexcept {
+#if defined(__AVX512BW__)
+  const __m512 ab8 =
+      _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xEE));
+  const __m512 cd8 =
+      _mm512_add_ps(_mm512_shuffle_f32x4(c, d, 0x44), _mm512_shuffle_f32x4(c, d, 0xEE));
+  const __m512 quarters =
+      _mm512_add_ps(_mm512_shuffle_f32x4(ab8, cd8, 0x88), _mm512_shuffle_f32x4(ab8, cd8, 0xDD));
+  const __m256 ab = _mm512_castps512_ps256(quarters);
+  const __m256 cd = _mm512_extractf32x8_ps(quarters, 1);
+#else
+  const __m256 ab =
+      _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
+  const __m256 cd =
+      _mm256_add_ps(_mm256_permute2f128_ps(c, d, 0x20), _mm256_permute2f128_ps(c, d, 0x31));
+#endif
+  const __m256 pairs =
+      _mm256_add_ps(_mm256_shuffle_ps(ab, cd, 0x44), _mm256_shuffle_ps(ab, cd, 0xEE));
+  const __m256 totals =
+      _mm256_add_ps(_mm256_shuffle_ps(pairs, pairs, 0x88), _mm256_shuffle_ps(pairs, pairs, 0xDD));
+  return _mm_unpacklo_ps(_mm256_castps256_ps128(totals), _mm256_extractf128_ps(totals, 1));
+}
+
+// The least value seen in each lane and the first index that had it.
+class LaneMinimum {
+ public:
+  // `index` is that of lane 0.
+  void update(Floats values, std::size_t index) noexcept {
+#if defined(__AVX512BW__)
+    const __mmask16 less = _mm512_cmp_ps_mask(values, value_, _CMP_LT_OQ);
+    value_ = _mm512_mask_mov_ps(value_, less, values);
+    start_ = _mm512_mask_mov_epi32(start_, less, _mm512_set1_epi32(static_cast<int>(index)));
+#else
+    const __m256 less = _mm256_cmp_ps(values, value_, _CMP_LT_OQ);
+    value_ = _mm256_blendv_ps(value_, values, less);
+    start_ = _mm256_blendv_epi8(start_, _mm256_set1_epi32(static_cast<int>(index)),
+                                _mm256_castps_si256(less));
+#endif
+  }
+
+  // The least value and its smallest index; {infinity, 0} if nothing was below infinity.
+  void reduce(float& value, std::uint32_t& index) const noexcept {
+#if defined(__AVX512BW__)
+    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    value = _mm512_reduce_min_ps(value_);
+    const __mmask16 least = _mm512_cmp_ps_mask(value_, _mm512_set1_ps(value), _CMP_EQ_OQ);
+    index = value < __builtin_inff()
+                ? _mm512_mask_reduce_min_epu32(least, _mm512_add_epi32(start_, lane))
+                : 0;
+#else
+    float values[kWidth];
+    std::uint32_t starts[kWidth];
+    value_.store_unaligned(values);
+    __builtin_memcpy(starts, &start_, sizeof(starts));
+    value = __builtin_inff();
+    index = 0;
+    for (std::uint32_t i = 0; i < kWidth; ++i) {
+      const std::uint32_t at = starts[i] + i;
+      if (values[i] < value || (values[i] == value && at < index)) {
+        value = values[i];
+        index = at;
+      }
+    }
+#endif
+  }
+
+ private:
+  Floats value_ = Floats(__builtin_inff());
+  Bits start_{};
+};
+
+// Within each run of 128 bits: {a0, b0, a1, b1} and {a2, b2, a3, b3} of 32 bits each, and the same
+// of two 64-bit halves.
+#if defined(__AVX512BW__)
+inline Bits zip_low32(Bits a, Bits b) noexcept { return _mm512_unpacklo_epi32(a, b); }
+inline Bits zip_high32(Bits a, Bits b) noexcept { return _mm512_unpackhi_epi32(a, b); }
+inline Bits zip_low64(Bits a, Bits b) noexcept { return _mm512_unpacklo_epi64(a, b); }
+inline Bits zip_high64(Bits a, Bits b) noexcept { return _mm512_unpackhi_epi64(a, b); }
+// Four dwords of each operand narrowed to words; words narrowed to bytes.
+inline Bits pack32(Bits a, Bits b) noexcept { return _mm512_packs_epi32(a, b); }
+inline Bits pack16(Bits a, Bits b) noexcept { return _mm512_packus_epi16(a, b); }
+inline Bits truncate(Floats values) noexcept { return _mm512_cvttps_epi32(values); }
+inline Bits round(Floats values) noexcept { return _mm512_cvtps_epi32(values); }
+inline Bits bits_of(Floats values) noexcept { return _mm512_castps_si512(values); }
+inline Floats floats_of(Bits bits) noexcept { return _mm512_castsi512_ps(bits); }
+inline void store(void* out, Bits bits) noexcept { _mm512_storeu_si512(out, bits); }
+inline Floats minimum(Floats a, Floats b) noexcept { return _mm512_min_ps(a, b); }
+inline Floats maximum(Floats a, Floats b) noexcept { return _mm512_max_ps(a, b); }
+inline Floats magnitude(Floats a) noexcept { return _mm512_abs_ps(a); }
+template <int Order>
+inline Floats shuffle(Floats a) noexcept {
+  return _mm512_permute_ps(a, Order);
+}
+#else
+inline Bits zip_low32(Bits a, Bits b) noexcept { return _mm256_unpacklo_epi32(a, b); }
+inline Bits zip_high32(Bits a, Bits b) noexcept { return _mm256_unpackhi_epi32(a, b); }
+inline Bits zip_low64(Bits a, Bits b) noexcept { return _mm256_unpacklo_epi64(a, b); }
+inline Bits zip_high64(Bits a, Bits b) noexcept { return _mm256_unpackhi_epi64(a, b); }
+inline Bits pack32(Bits a, Bits b) noexcept { return _mm256_packs_epi32(a, b); }
+inline Bits pack16(Bits a, Bits b) noexcept { return _mm256_packus_epi16(a, b); }
+inline Bits truncate(Floats values) noexcept { return _mm256_cvttps_epi32(values); }
+inline Bits round(Floats values) noexcept { return _mm256_cvtps_epi32(values); }
+inline Bits bits_of(Floats values) noexcept { return _mm256_castps_si256(values); }
+inline Floats floats_of(Bits bits) noexcept { return _mm256_castsi256_ps(bits); }
+inline void store(void* out, Bits bits) noexcept {
+  _mm256_storeu_si256(static_cast<__m256i*>(out), bits);
+}
+inline Floats minimum(Floats a, Floats b) noexcept { return _mm256_min_ps(a, b); }
+inline Floats maximum(Floats a, Floats b) noexcept { return _mm256_max_ps(a, b); }
+inline Floats magnitude(Floats a) noexcept { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+template <int Order>
+inline Floats shuffle(Floats a) noexcept {
+  return _mm256_permute_ps(a, Order);
+}
+#endif
+
+}  // namespace
+}  // namespace cairn::kernels
