@@ -21,7 +21,7 @@ enum class ContainerKind : std::uint32_t { index = 1, vectors = 2 };
 enum class SectionType : std::uint32_t {
   checksums = 1,  // written by the container itself
   index_parameters = 2,
-  rotation = 3,   // sign bits of the random rotation, then the mean
+  rotation = 3,   // sign bits of the random rotation
   lists = 4,      // table of coded lists
   blocks = 5,     // binary codes and factors
   centroids = 6,  // half-precision child centroids
@@ -31,6 +31,7 @@ enum class SectionType : std::uint32_t {
   id_order = 10,  // rows sorted by id
   calibration = 11,
   vectors = 12,  // float32 rows in leaf order
+  mean = 13,     // of the lifted rows
 };
 
 struct ContainerInfo {

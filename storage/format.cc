@@ -152,12 +152,14 @@ const char* to_string(SectionType type) noexcept {
       return "calibration";
     case SectionType::vectors:
       return "vectors";
+    case SectionType::mean:
+      return "mean";
   }
   return "unknown";
 }
 
 bool is_known(SectionType type) noexcept {
-  return type >= SectionType::checksums && type <= SectionType::vectors;
+  return type >= SectionType::checksums && type <= SectionType::mean;
 }
 
 bool is_bulk(SectionType type) noexcept {

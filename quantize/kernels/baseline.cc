@@ -11,38 +11,56 @@ namespace {
 
 constexpr std::size_t kLanes = 16;
 
+// Four floats that may lie anywhere: what every 64-bit machine adds at once.
+using Quad [[gnu::vector_size(16), gnu::aligned(4), gnu::may_alias]] = float;
+
+Quad load(const float* values) noexcept { return *reinterpret_cast<const Quad*>(values); }
+
 // A row's sum runs over 16 interleaved lanes, folded in halves: the order never varies.
 struct Accumulator {
-  float lane[kLanes] = {};
+  Quad part[4] = {};
 
-  float total() noexcept {
-    for (std::size_t half = kLanes / 2; half > 0; half /= 2) {
-      for (std::size_t i = 0; i < half; ++i) lane[i] += lane[i + half];
-    }
-    return lane[0];
+  float total() const noexcept {
+    const Quad folded = (part[0] + part[2]) + (part[1] + part[3]);
+    return (folded[0] + folded[2]) + (folded[1] + folded[3]);
   }
 };
 
+// Sums term(d) over [0, dim): four at a time, then the last ones alone.
 template <typename Term>
 float sum_terms(std::size_t dim, Term&& term) noexcept {
   Accumulator sum;
   std::size_t d = 0;
   for (; d + kLanes <= dim; d += kLanes) {
-    for (std::size_t i = 0; i < kLanes; ++i) sum.lane[i] += term(d + i);
+    for (std::size_t i = 0; i < 4; ++i) sum.part[i] += term.four(d + 4 * i);
   }
-  for (std::size_t i = 0; d < dim; ++d, ++i) sum.lane[i] += term(d);
+  for (std::size_t i = 0; d < dim; ++d, ++i) sum.part[i / 4][i % 4] += term.one(d);
   return sum.total();
 }
 
-float l2sq(const float* q, const float* x, std::size_t dim) noexcept {
-  return sum_terms(dim, [=](std::size_t d) {
-    const float difference = q[d] - x[d];
+struct SquaredDifference {
+  const float* q;
+  const float* x;
+  float one(std::size_t d) const noexcept { return (q[d] - x[d]) * (q[d] - x[d]); }
+  Quad four(std::size_t d) const noexcept {
+    const Quad difference = load(q + d) - load(x + d);
     return difference * difference;
-  });
+  }
+};
+
+struct Product {
+  const float* q;
+  const float* x;
+  float one(std::size_t d) const noexcept { return q[d] * x[d]; }
+  Quad four(std::size_t d) const noexcept { return load(q + d) * load(x + d); }
+};
+
+float l2sq(const float* q, const float* x, std::size_t dim) noexcept {
+  return sum_terms(dim, SquaredDifference{q, x});
 }
 
 float dot(const float* q, const float* x, std::size_t dim) noexcept {
-  return sum_terms(dim, [=](std::size_t d) { return q[d] * x[d]; });
+  return sum_terms(dim, Product{q, x});
 }
 
 const float* row_at(const float* base, std::size_t stride, const std::uint32_t* rows,
@@ -88,15 +106,16 @@ void dot_block(const float* queries, std::size_t m, const float* rows, std::size
   }
 }
 
-// Half to single by scaling: shifting the 15 magnitude bits into place leaves a value 2^112 too
-// small, sub-normal halves included, and a product by 2^112 mends that exactly.
+// A normal half needs its exponent moved, infinity and NaN a second time to reach the top;
+// sub-normal ones are integers in units of 2^-24.
 float half_to_float(std::uint16_t half) noexcept {
-  constexpr std::uint32_t kInfinityExponent = 0x7F800000u;
+  constexpr std::uint32_t kRebias = (127u - 15u) << 23;
   const std::uint32_t sign = static_cast<std::uint32_t>(half & 0x8000u) << 16;
   const std::uint32_t magnitude = half & 0x7FFFu;
-  const float scaled = __builtin_bit_cast(float, magnitude << 13) * 0x1.0p112f;
-  const std::uint32_t special = magnitude >= 0x7C00u ? kInfinityExponent : 0u;
-  return __builtin_bit_cast(float, __builtin_bit_cast(std::uint32_t, scaled) | special | sign);
+  const std::uint32_t moved = (magnitude << 13) + (magnitude >= 0x7C00u ? 2 * kRebias : kRebias);
+  const float tiny = static_cast<float>(static_cast<std::int32_t>(magnitude)) * 0x1.0p-24f;
+  const std::uint32_t bits = magnitude < 0x400u ? __builtin_bit_cast(std::uint32_t, tiny) : moved;
+  return __builtin_bit_cast(float, bits | sign);
 }
 
 // Round to nearest even; too large becomes infinity, NaN stays a (quiet) NaN.
@@ -126,10 +145,14 @@ void l2sq_half_rows(const float* query, const std::uint16_t* base, const float* 
   for (std::size_t i = 0; i < n; ++i) {
     const std::uint16_t* const half = base + rows[i] * padded_dim;
     const float scale = scales[rows[i]];
-    out[i] = sum_terms(padded_dim, [=](std::size_t d) {
-      const float difference = query[d] - scale * half_to_float(half[d]);
-      return difference * difference;
-    });
+    float decoded[64];
+    Accumulator sum;
+    for (std::size_t d = 0; d < padded_dim; d += 64) {
+      for (std::size_t j = 0; j < 64; ++j) decoded[j] = scale * half_to_float(half[d + j]);
+      const SquaredDifference term{query + d, decoded};
+      for (std::size_t j = 0; j < 64; j += 4) sum.part[j / 4 % 4] += term.four(j);
+    }
+    out[i] = sum.total();
   }
 }
 
@@ -177,6 +200,14 @@ void kac_step(float* x, std::size_t n) noexcept {
 float magnitude(float value) noexcept { return value < 0 ? -value : value; }
 float negative_part(float value) noexcept { return value < 0 ? value : 0; }
 
+struct NegativePart {
+  const float* q;
+  float one(std::size_t d) const noexcept { return negative_part(q[d]); }
+  Quad four(std::size_t d) const noexcept {
+    return Quad{one(d), one(d + 1), one(d + 2), one(d + 3)};
+  }
+};
+
 // (s - least) * inverse_step + bias for the sub-sets s = {}, b, a, a + b of a pair of dimensions.
 void scale_pair(float a, float b, float inverse_step, float bias, float (&out)[4]) noexcept {
   const float least = negative_part(a) + negative_part(b);
@@ -196,7 +227,7 @@ TableScale build_table(const float* query, std::size_t padded_dim, std::uint8_t*
     const float range = (magnitude(q[0]) + magnitude(q[1])) + (magnitude(q[2]) + magnitude(q[3]));
     if (range > greatest) greatest = range;
   }
-  const float low = sum_terms(padded_dim, [=](std::size_t d) { return negative_part(query[d]); });
+  const float low = sum_terms(padded_dim, NegativePart{query});
   if (!(greatest >= kLeastScale && greatest <= kGreatestScale)) {
     for (std::size_t i = 0; i < padded_dim * 4; ++i) table[i] = 0;
     return {0, low};

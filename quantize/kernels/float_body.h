@@ -34,9 +34,14 @@ struct Tile {
     Floats xs[R];
 #pragma GCC unroll 8
     for (std::size_t j = 0; j < R; ++j) xs[j] = load_at(x[j] + d);
+    if constexpr (Q > 1) {
+#pragma GCC unroll 8
+      for (std::size_t j = 0; j < R; ++j) pin(xs[j]);
+    }
 #pragma GCC unroll 8
     for (std::size_t i = 0; i < Q; ++i) {
-      const Floats qs = load_at(q[i] + d);
+      Floats qs = load_at(q[i] + d);
+      if constexpr (R > 1) pin(qs);
 #pragma GCC unroll 8
       for (std::size_t j = 0; j < R; ++j) {
         sums[Parity][i * R + j] = Term::add(qs, xs[j], sums[Parity][i * R + j]);
@@ -95,14 +100,14 @@ template <typename Term>
 void sum_rows(const float* query, const float* base, std::size_t stride, const std::uint32_t* rows,
               std::size_t n, std::size_t dim, float* out) noexcept {
   const float* const q[1] = {query};
+  const RowsAhead ahead(dim * sizeof(float));
   std::size_t i = 0;
   for (; i + kRowsInFlight <= n; i += kRowsInFlight) {
     const float* x[kRowsInFlight];
     const float* next[kRowsInFlight];
     for (std::size_t j = 0; j < kRowsInFlight; ++j) {
       x[j] = row_at(base, stride, rows, i + j);
-      const std::size_t ahead = i + j + kRowsInFlight;
-      next[j] = row_at(base, stride, rows, ahead < n ? ahead : n - 1);
+      next[j] = row_at(base, stride, rows, ahead.row_after(i + j, n));
     }
     float totals[kRowsInFlight];
     Tile<Term, 1, kRowsInFlight> tile;
@@ -133,10 +138,11 @@ void dot_rows(const float* query, const float* base, std::size_t stride, const s
 void dot_norm_rows(const float* query, const float* base, std::size_t stride,
                    const std::uint32_t* rows, std::size_t n, std::size_t dim, float* dots,
                    float* norms) noexcept {
+  const RowsAhead ahead(dim * sizeof(float));
   for (std::size_t i = 0; i < n; ++i) {
     // The row is its own second query, so its norm goes through the scheme of dot_rows(x, x).
     const float* const x[1] = {row_at(base, stride, rows, i)};
-    const float* const next[1] = {row_at(base, stride, rows, i + 1 < n ? i + 1 : i)};
+    const float* const next[1] = {row_at(base, stride, rows, ahead.row_after(i, n))};
     const float* const q[2] = {query, x[0]};
     float totals[2];
     Tile<Product, 2, 1> tile;
@@ -147,9 +153,9 @@ void dot_norm_rows(const float* query, const float* base, std::size_t stride,
   }
 }
 
-// AVX-512 has the registers for 4 x 3 pairs of accumulators, AVX2 for 2 x 3.
-constexpr std::size_t kTileQueries = kWidth == 16 ? 4 : 2;
-constexpr std::size_t kTileRows = 3;
+// AVX-512 has the registers for 4 x 3 pairs of accumulators, AVX2 for 3 x 2.
+constexpr std::size_t kTileQueries = kWidth == 16 ? 4 : 3;
+constexpr std::size_t kTileRows = kWidth == 16 ? 3 : 2;
 
 template <typename Term, std::size_t Q, std::size_t R>
 void block_tile(const float* queries, const float* rows, std::size_t n, std::size_t dim,
@@ -211,9 +217,10 @@ void dot_block(const float* queries, std::size_t m, const float* rows, std::size
 void l2sq_half_rows(const float* query, const std::uint16_t* base, const float* scales,
                     const std::uint32_t* rows, std::size_t n, std::size_t padded_dim,
                     float* out) noexcept {
+  const RowsAhead ahead(padded_dim * sizeof(std::uint16_t));
   for (std::size_t i = 0; i < n; ++i) {
     const std::uint16_t* const half = base + rows[i] * padded_dim;
-    const std::uint16_t* const next = base + rows[i + 1 < n ? i + 1 : i] * padded_dim;
+    const std::uint16_t* const next = base + rows[ahead.row_after(i, n)] * padded_dim;
     const Floats scale(scales[rows[i]]);
     Floats sums[4] = {Floats(0.0f), Floats(0.0f), Floats(0.0f), Floats(0.0f)};
     for (std::size_t d = 0; d < padded_dim; d += 4 * kWidth) {

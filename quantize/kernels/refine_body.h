@@ -6,6 +6,7 @@
 // and multiplied once; above that the sections are multiplied apart and weighted at the end. Each
 // 32-bit accumulator lane stays exact up to 65,536 dimensions; totals are 64 bits wide.
 
+#include "quantize/kernels/kernel_table.h"
 #include "quantize/kernels/vector_body.h"
 
 namespace cairn::kernels {
@@ -72,16 +73,13 @@ inline __m512i unpack_group(const std::uint8_t*& group) noexcept {
 }
 
 template <unsigned Bits>
-inline RefineSums refine_row(const std::uint8_t* group, const std::uint8_t* next,
-                             const std::int8_t* high, const std::int8_t* low,
-                             std::size_t padded_dim) noexcept {
+inline RefineSums refine_row(const std::uint8_t* group, const std::int8_t* high,
+                             const std::int8_t* low, std::size_t padded_dim) noexcept {
   __m512i high_sums = _mm512_setzero_si512();
   __m512i low_sums = high_sums;
   __m512i ninth_high = high_sums;
   __m512i ninth_low = high_sums;
-  const std::uint8_t* const start = group;
   for (std::size_t d = 0; d < padded_dim; d += 64) {
-    prefetch(next + (group - start));
     const __m512i query_high = _mm512_loadu_si512(high + d);
     const __m512i query_low = _mm512_loadu_si512(low + d);
     const __m512i values = unpack_group<Bits>(group);
@@ -181,16 +179,13 @@ inline __m256i add_products(__m256i sums, const GroupValues& values,
 }
 
 template <unsigned Bits>
-inline RefineSums refine_row(const std::uint8_t* group, const std::uint8_t* next,
-                             const std::int8_t* high, const std::int8_t* low,
-                             std::size_t padded_dim) noexcept {
+inline RefineSums refine_row(const std::uint8_t* group, const std::int8_t* high,
+                             const std::int8_t* low, std::size_t padded_dim) noexcept {
   const __m256i zero = _mm256_setzero_si256();
-  const std::uint8_t* const start = group;
   if constexpr (Bits < 8) {
     __m256i high_sums = zero;
     __m256i low_sums = zero;
     for (std::size_t d = 0; d < padded_dim; d += 64) {
-      prefetch(next + (group - start));
       const GroupValues values = unpack_group<Bits>(group);
       high_sums = add_products<Bits>(high_sums, values, high + d);
       low_sums = add_products<Bits>(low_sums, values, low + d);
@@ -203,7 +198,6 @@ inline RefineSums refine_row(const std::uint8_t* group, const std::uint8_t* next
     __m256i low_sums[3] = {zero, zero, zero};
     const __m256i nibble = _mm256_set1_epi8(0x0F);
     for (std::size_t d = 0; d < padded_dim; d += 64) {
-      prefetch(next + (group - start));
       const __m256i first = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(group));
       const __m256i second = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(group + 32));
       group += 64;
@@ -233,11 +227,11 @@ template <unsigned Bits>
 void refine_rows(const std::uint8_t* codes, std::size_t row_stride, const std::uint32_t* rows,
                  std::size_t n, const std::int8_t* high, const std::int8_t* low,
                  std::size_t padded_dim, float* out) noexcept {
-  constexpr std::size_t kRowsAhead = 2;
+  const std::size_t row_bytes = refine_code_bytes(padded_dim, Bits);
+  const RowsAhead ahead(row_bytes);
   for (std::size_t i = 0; i < n; ++i) {
-    const std::size_t ahead = i + kRowsAhead < n ? i + kRowsAhead : n - 1;
-    const RefineSums sums = refine_row<Bits>(
-        codes + rows[i] * row_stride, codes + rows[ahead] * row_stride, high, low, padded_dim);
+    prefetch_bytes(codes + rows[ahead.row_after(i, n)] * row_stride, row_bytes);
+    const RefineSums sums = refine_row<Bits>(codes + rows[i] * row_stride, high, low, padded_dim);
     out[i] = static_cast<float>(128 * sums.high + sums.low);
   }
 }

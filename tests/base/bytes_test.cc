@@ -11,7 +11,7 @@
 namespace cairn::base {
 namespace {
 
-using cairn::testing::expect_error;
+using cairn::test::expect_error;
 
 std::vector<int> as_ints(std::span<const std::byte> bytes) {
   std::vector<int> result;

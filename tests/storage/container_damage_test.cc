@@ -20,12 +20,12 @@
 namespace cairn::storage {
 namespace {
 
-using cairn::testing::expect_error;
-using cairn::testing::read_file;
-using cairn::testing::TempDir;
-using cairn::testing::write_file;
-using cairn::testing::write_sample_container;
-using cairn::testing::write_tiny_container;
+using cairn::test::expect_error;
+using cairn::test::read_file;
+using cairn::test::TempDir;
+using cairn::test::write_file;
+using cairn::test::write_sample_container;
+using cairn::test::write_tiny_container;
 
 class ContainerDamage : public ::testing::Test {
  protected:

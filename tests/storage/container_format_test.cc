@@ -21,11 +21,11 @@
 namespace cairn::storage {
 namespace {
 
-using cairn::testing::expect_error;
-using cairn::testing::read_file;
-using cairn::testing::TempDir;
-using cairn::testing::write_file;
-using cairn::testing::write_sample_container;
+using cairn::test::expect_error;
+using cairn::test::read_file;
+using cairn::test::TempDir;
+using cairn::test::write_file;
+using cairn::test::write_sample_container;
 
 // Offsets as docs/format.md gives them.
 constexpr std::size_t kSections = 6;
@@ -220,7 +220,7 @@ TEST_F(ContainerFormat, RejectsATableElsewhere) {
 
 TEST_F(ContainerFormat, RejectsMoreSectionsThanTheFileHasRoomFor) {
   const TempDir dir;
-  cairn::testing::write_tiny_container(dir / "tiny");
+  cairn::test::write_tiny_container(dir / "tiny");
   bytes_ = read_file(dir / "tiny");
   table_ = bytes_.size() - 3 * 64;
   trailer_ = bytes_.size() - 64;

@@ -13,11 +13,11 @@
 namespace cairn::storage {
 namespace {
 
-using cairn::testing::expect_error;
-using cairn::testing::read_file;
-using cairn::testing::TempDir;
-using cairn::testing::write_file;
-using cairn::testing::write_sample_container;
+using cairn::test::expect_error;
+using cairn::test::read_file;
+using cairn::test::TempDir;
+using cairn::test::write_file;
+using cairn::test::write_sample_container;
 
 class ContainerReaderTest : public ::testing::Test {
  protected:

@@ -13,13 +13,13 @@
 namespace cairn::storage {
 namespace {
 
-using cairn::testing::expect_error;
-using cairn::testing::random_bytes;
-using cairn::testing::read_file;
-using cairn::testing::sample_info;
-using cairn::testing::sample_sections;
-using cairn::testing::TempDir;
-using cairn::testing::write_sample_container;
+using cairn::test::expect_error;
+using cairn::test::random_bytes;
+using cairn::test::read_file;
+using cairn::test::sample_info;
+using cairn::test::sample_sections;
+using cairn::test::TempDir;
+using cairn::test::write_sample_container;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 

@@ -18,11 +18,11 @@
 namespace cairn::storage {
 namespace {
 
-using cairn::testing::expect_error;
-using cairn::testing::random_bytes;
-using cairn::testing::read_file;
-using cairn::testing::TempDir;
-using cairn::testing::write_file;
+using cairn::test::expect_error;
+using cairn::test::random_bytes;
+using cairn::test::read_file;
+using cairn::test::TempDir;
+using cairn::test::write_file;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 

@@ -13,10 +13,10 @@
 namespace cairn {
 namespace {
 
-using testing::bits_of;
-using testing::bits_of_row;
-using testing::expect_error;
-using testing::odd_floats;
+using test::bits_of;
+using test::bits_of_row;
+using test::expect_error;
+using test::odd_floats;
 
 TEST(MemoryVectorStore, KeepsBitPatterns) {
   for (const std::size_t dim : {1, 3, 16, 257}) {

@@ -24,13 +24,13 @@
 namespace cairn {
 namespace {
 
-using testing::bits_of;
-using testing::bits_of_row;
+using test::bits_of;
+using test::bits_of_row;
 using ::testing::ElementsAre;
-using testing::expect_error;
+using test::expect_error;
 using ::testing::IsEmpty;
-using testing::odd_floats;
-using testing::TempDir;
+using test::odd_floats;
+using test::TempDir;
 
 TEST(MmapVectorStore, KeepsBitPatterns) {
   const TempDir dir;
@@ -115,14 +115,14 @@ TEST(MmapVectorStore, PullsFromAProducerInOrder) {
   EXPECT_GT(calls, 1u);
   EXPECT_EQ(bits_of({store->contiguous(), rows * dim}), bits_of(values));
   MmapVectorStore::create(dir / "matrix", {values.data(), rows, dim});
-  EXPECT_EQ(testing::read_file(dir / "producer"), testing::read_file(dir / "matrix"));
+  EXPECT_EQ(test::read_file(dir / "producer"), test::read_file(dir / "matrix"));
 }
 
 TEST(MmapVectorStore, LeavesTheOldFileIfTheProducerThrows) {
   const TempDir dir;
   const auto values = odd_floats(10, 1);
   MmapVectorStore::create(dir / "v", {values.data(), 5, 2});
-  const auto old_bytes = testing::read_file(dir / "v");
+  const auto old_bytes = test::read_file(dir / "v");
   for (const char* name : {"v", "new"}) {
     EXPECT_THROW(MmapVectorStore::create(dir / name, 1'000'000, 4,
                                          [](std::size_t first, std::size_t, float*) {
@@ -131,7 +131,7 @@ TEST(MmapVectorStore, LeavesTheOldFileIfTheProducerThrows) {
                  std::runtime_error);
   }
   EXPECT_THAT(dir.names(), ElementsAre("v"));
-  EXPECT_EQ(testing::read_file(dir / "v"), old_bytes);
+  EXPECT_EQ(test::read_file(dir / "v"), old_bytes);
 }
 
 TEST(MmapVectorStore, KeepsServingAReplacedFile) {
@@ -160,7 +160,7 @@ TEST(MmapVectorStore, OpensTheVectorsInsideAnIndex) {
   {
     storage::ContainerWriter writer(dir / "index", {.dim = 24, .count = 7, .metric = 1});
     writer.begin_section(storage::SectionType::lists, 1, 100);
-    writer.append(testing::random_bytes(100, 1));
+    writer.append(test::random_bytes(100, 1));
     writer.begin_section(storage::SectionType::vectors, 96, 7, 12);
     writer.append(std::as_bytes(std::span(values)));
     writer.commit();
@@ -172,14 +172,14 @@ TEST(MmapVectorStore, OpensTheVectorsInsideAnIndex) {
 
 TEST(MmapVectorStore, RefusesAContainerWithoutProperVectors) {
   const TempDir dir;
-  testing::write_sample_container(dir / "none");
+  test::write_sample_container(dir / "none");
   expect_error(ErrorCode::corrupt, "section vectors is missing",
                [&] { MmapVectorStore::open(dir / "none"); });
   const auto write = [&](std::uint64_t element_size, std::uint64_t count) {
     storage::ContainerWriter writer(
         dir / "bad", {.kind = storage::ContainerKind::vectors, .dim = 4, .count = 10});
     writer.begin_section(storage::SectionType::vectors, element_size, count);
-    writer.append(testing::random_bytes(element_size * count, 1));
+    writer.append(test::random_bytes(element_size * count, 1));
     writer.commit();
   };
   write(8, 20);

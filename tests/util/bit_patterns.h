@@ -10,7 +10,7 @@
 
 #include "base/random.h"
 
-namespace cairn::testing {
+namespace cairn::test {
 
 // Floats of every kind, among them those that arithmetic would change: signalling and quiet NaNs
 // with payloads, -0, denormals, infinities.
@@ -40,4 +40,4 @@ inline std::vector<std::uint32_t> bits_of_row(const std::vector<float>& values, 
   return bits_of(std::span(values).subspan(row * dim, dim));
 }
 
-}  // namespace cairn::testing
+}  // namespace cairn::test

@@ -7,7 +7,7 @@
 
 #include "cairn/error.h"
 
-namespace cairn::testing {
+namespace cairn::test {
 
 // Expects that `call` throws an Error with this code, and a message that contains `text`.
 template <typename Call>
@@ -22,4 +22,4 @@ void expect_error(ErrorCode code, const std::string& text, Call&& call) {
   ADD_FAILURE() << "no error, expected " << to_string(code) << ": " << text;
 }
 
-}  // namespace cairn::testing
+}  // namespace cairn::test

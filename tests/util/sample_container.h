@@ -9,7 +9,7 @@
 #include "base/random.h"
 #include "storage/container.h"
 
-namespace cairn::testing {
+namespace cairn::test {
 
 inline std::vector<std::byte> random_bytes(std::size_t size, std::uint64_t seed) {
   base::Random random(seed);
@@ -64,4 +64,4 @@ inline void write_tiny_container(const std::filesystem::path& path) {
   writer.commit();
 }
 
-}  // namespace cairn::testing
+}  // namespace cairn::test

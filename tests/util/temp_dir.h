@@ -12,7 +12,7 @@
 
 #include <stdlib.h>
 
-namespace cairn::testing {
+namespace cairn::test {
 
 // A new empty directory that disappears, with all it holds, at the end of the scope.
 class TempDir {
@@ -62,4 +62,4 @@ inline void write_file(const std::filesystem::path& path, const std::vector<std:
   if (!stream) throw std::runtime_error("cannot write " + path.string());
 }
 
-}  // namespace cairn::testing
+}  // namespace cairn::test
