@@ -1,8 +1,8 @@
 #pragma once
 
-// The container: one versioned, checksummed, position-independent file of typed sections that can be
-// memory-mapped and used in place. docs/format.md is its specification; storage/format.h mirrors it.
-// The container knows nothing of what its sections mean.
+// The container: one versioned, checksummed, position-independent file of typed sections that can
+// be memory-mapped and used in place. docs/format.md is its specification; storage/format.h mirrors
+// it. The container knows nothing of what its sections mean.
 
 #include <array>
 #include <cstddef>
@@ -19,39 +19,40 @@ enum class ContainerKind : std::uint32_t { index = 1, vectors = 2 };
 
 // What a section holds; the numbers are part of the format.
 enum class SectionType : std::uint32_t {
-  checksums = 1,       // written by the container itself
+  checksums = 1,  // written by the container itself
   index_parameters = 2,
-  rotation = 3,        // sign bits of the random rotation, then the mean
-  lists = 4,           // table of coded lists
-  blocks = 5,          // binary codes and factors
-  centroids = 6,       // half-precision child centroids
+  rotation = 3,   // sign bits of the random rotation
+  lists = 4,      // table of coded lists
+  blocks = 5,     // binary codes and factors
+  centroids = 6,  // half-precision child centroids
   centroid_scales = 7,
   refine_codes = 8,
   ids = 9,
-  id_order = 10,       // rows sorted by id
+  id_order = 10,  // rows sorted by id
   calibration = 11,
-  vectors = 12,        // float32 rows in leaf order
+  vectors = 12,  // float32 rows in leaf order
+  mean = 13,     // of the lifted rows
 };
 
 struct ContainerInfo {
   ContainerKind kind = ContainerKind::index;
   std::uint32_t dim = 0;
-  std::uint64_t count = 0;    // rows
-  std::uint32_t metric = 0;   // as cairn::Metric; 0 for vectors
+  std::uint64_t count = 0;   // rows
+  std::uint32_t metric = 0;  // as cairn::Metric; 0 for vectors
 };
 
 struct SectionInfo {
   SectionType type{};
-  std::uint64_t offset = 0;        // from the start of the file
-  std::uint64_t bytes = 0;         // element_size * count
+  std::uint64_t offset = 0;  // from the start of the file
+  std::uint64_t bytes = 0;   // element_size * count
   std::uint64_t element_size = 0;
   std::uint64_t count = 0;
-  unsigned alignment_log2 = 6;     // 6 to 21
+  unsigned alignment_log2 = 6;  // 6 to 21
 };
 
-// Writes one container: sections in order, then commit(). Until commit() returns, the target path is
-// as it was before, and if the writer is destroyed without it, nothing is left behind.
-// Every call throws Error(io) naming path and cause (no such directory, disk full, ...). One thread.
+// Writes one container: sections in order, then commit(). Until commit() returns, the target path
+// is as it was before, and if the writer is destroyed without it, nothing is left behind. Every
+// call throws Error(io) naming path and cause (no such directory, disk full, ...). One thread.
 class ContainerWriter {
  public:
   ContainerWriter(const std::filesystem::path& target, const ContainerInfo& info);
@@ -84,8 +85,8 @@ class ContainerWriter {
 // shared pointer. Const calls may run concurrently.
 class ContainerReader {
  public:
-  // Throws Error: not_found, io, corrupt, version_unsupported. `expected` refuses other kinds unless
-  // empty.
+  // Throws Error: not_found, io, corrupt, version_unsupported. `expected` refuses other kinds
+  // unless empty.
   static std::shared_ptr<const ContainerReader> open(const std::filesystem::path& path,
                                                      std::optional<ContainerKind> expected = {});
   ~ContainerReader();
@@ -120,6 +121,8 @@ class ContainerReader {
 
   // Advice on one section's pages: random access without read-ahead.
   void advise_random(const SectionInfo& section) const noexcept;
+  // Whether the system will tell which pages of the mapping are in memory (see storage/file.h).
+  bool may_inspect_residency() const noexcept;
 
   struct Impl;
   explicit ContainerReader(std::unique_ptr<Impl> impl);

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "cairn/vector_store.h"
+
 #include "storage/container.h"
 
 namespace cairn::storage {

@@ -1,0 +1,136 @@
+#include "cli/arguments.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <limits>
+#include <optional>
+#include <utility>
+
+namespace cairn::cli {
+namespace {
+
+constexpr unsigned kMaxThreads = 4096;
+
+// Larger than 0 and at most 1; NaN is neither.
+CLI::Validator recall_range() {
+  return {[](std::string& text) -> std::string {
+            double value = 0;
+            if (CLI::detail::lexical_cast(text, value) && value > 0 && value <= 1) return {};
+            return "recall " + text + ": expected more than 0 and at most 1";
+          },
+          "(0, 1]"};
+}
+
+CLI::Validator at_least(std::size_t lowest) {
+  return CLI::Range(lowest, std::numeric_limits<std::size_t>::max() / 2)
+      .description(">= " + std::to_string(lowest));
+}
+
+template <typename Value>
+CLI::Option* add_recall(CLI::App& command, Value& value) {
+  return command.add_option("--recall", value, "share of the true neighbours wanted")
+      ->check(recall_range())
+      ->type_name("R");
+}
+
+template <typename Value>
+CLI::Option* add_probes(CLI::App& command, Value& value) {
+  return command.add_option("--probes", value, "leaves to scan, instead of a recall target")
+      ->check(at_least(1))
+      ->type_name("P");
+}
+
+}  // namespace
+
+CLI::Option* add_metric_option(CLI::App& command, Metric& metric) {
+  return command
+      .add_option_function<std::string>(
+          "--metric",
+          [&metric](const std::string& name) {
+            const std::optional<Metric> parsed = parse_metric(name);
+            if (!parsed) {
+              throw CLI::ValidationError(
+                  "--metric", "unknown metric '" + name + "'; expected l2, ip or cosine");
+            }
+            metric = *parsed;
+          },
+          "l2 (default), ip or cosine")
+      ->type_name("NAME");
+}
+
+CLI::Option* add_k_option(CLI::App& command, std::size_t& k) {
+  return command.add_option("--k,-k", k, "neighbours per query")
+      ->check(at_least(1))
+      ->capture_default_str();
+}
+
+CLI::Option* add_threads_option(CLI::App& command, const std::string& name, unsigned& threads,
+                                const std::string& what) {
+  return command.add_option(name, threads, what)
+      ->check(CLI::Range(0u, kMaxThreads))
+      ->capture_default_str();
+}
+
+std::vector<CLI::Option*> add_build_options(CLI::App& command, BuildOptions& options,
+                                            const std::string& threads_name) {
+  return {
+      add_metric_option(command, options.metric),
+      command.add_option("--refine-bits", options.refine_bits, "extra bits per dimension, 0 to 8")
+          ->check(CLI::Range(0u, 8u))
+          ->capture_default_str(),
+      command
+          .add_option("--branching-factor", options.branching_factor,
+                      "children per inner node; 0: chosen from the data")
+          ->check(CLI::Range(std::size_t{0}, std::size_t{65536}))
+          ->capture_default_str(),
+      command
+          .add_option("--max-leaf-size", options.max_leaf_size,
+                      "vectors per leaf; 0: chosen from the data")
+          ->check(at_least(0))
+          ->capture_default_str(),
+      command.add_option("--iterations", options.max_iterations, "k-means iterations")
+          ->check(at_least(1))
+          ->capture_default_str(),
+      command.add_option("--seed", options.seed, "same seed and data: the same index")
+          ->capture_default_str(),
+      add_threads_option(command, threads_name, options.threads,
+                         "threads to build with; 0: all cores"),
+  };
+}
+
+CLI::Option* add_recall_option(CLI::App& command, float& target) {
+  return add_recall(command, target)->capture_default_str();
+}
+
+CLI::Option* add_recall_option(CLI::App& command, std::vector<double>& targets) {
+  return add_recall(command, targets)->delimiter(',');
+}
+
+CLI::Option* add_probes_option(CLI::App& command, std::size_t& probes) {
+  return add_probes(command, probes);
+}
+
+CLI::Option* add_probes_option(CLI::App& command, std::vector<std::size_t>& probes) {
+  return add_probes(command, probes)->delimiter(',');
+}
+
+CLI::Option* add_rerank_option(CLI::App& command, float& factor) {
+  return command
+      .add_option("--rerank", factor, "exact distances for the best R * k; 0: as bounds demand")
+      ->check(CLI::Range(0.0f, std::numeric_limits<float>::max()).description(">= 0"))
+      ->capture_default_str();
+}
+
+CLI::Validator has_extension(std::vector<std::string> extensions) {
+  std::string list;
+  for (const std::string& extension : extensions) list += (list.empty() ? "" : " ") + extension;
+  return {[extensions = std::move(extensions), list](std::string& text) -> std::string {
+            const std::string found = std::filesystem::path(text).extension().string();
+            if (std::find(extensions.begin(), extensions.end(), found) != extensions.end())
+              return {};
+            return text + ": expected a name that ends in one of " + list;
+          },
+          list};
+}
+
+}  // namespace cairn::cli

@@ -1,0 +1,301 @@
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include <cairn/clustered_index.h>
+#include <cairn/error.h>
+#include <cairn/io.h>
+
+#include "cli/arguments.h"
+#include "cli/bench_gallery.h"
+#include "cli/bench_report.h"
+#include "cli/bench_run.h"
+#include "cli/commands.h"
+#include "cli/html_report.h"
+#include "cli/index_facts.h"
+#include "cli/interruption.h"
+#include "cli/machine_facts.h"
+#include "cli/progress_bar.h"
+#include "cli/text_file.h"
+
+namespace cairn::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using Clock = std::chrono::steady_clock;
+
+struct BenchArguments {
+  fs::path index;
+  fs::path input;
+  fs::path queries;
+  fs::path truth;
+  fs::path json_path;
+  fs::path html_path;
+  fs::path peers;
+  fs::path labels;
+  fs::path query_labels;
+  std::string name;
+  std::string storage;
+  std::string image_shape;
+  std::size_t max_queries = std::numeric_limits<std::size_t>::max();
+  std::vector<double> targets{0.8, 0.9, 0.95, 0.99};
+  std::vector<std::size_t> probes;
+  BuildOptions build;
+  BenchPlan plan;
+  GalleryOptions gallery;
+};
+
+// The index under test and what is known of how it came to be.
+struct Subject {
+  ClusteredIndex index;
+  Matrix<float> base;  // empty if the index was opened
+  json build;
+};
+
+Subject make_subject(const BenchArguments& arguments) {
+  const Clock::time_point start = Clock::now();
+  const auto seconds = [&start] {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+  };
+  if (!arguments.index.empty()) {
+    ClusteredIndex index = ClusteredIndex::open(arguments.index);
+    return {std::move(index), {}, {{"open_seconds", seconds()}}};
+  }
+  Matrix<float> base = read_vectors(arguments.input);
+  stop_if_interrupted();
+  ProgressBar bar("build");
+  BuildOptions options = arguments.build;
+  options.on_progress = [&bar](const BuildProgress& progress) {
+    return bar.update(progress.done, progress.total, progress.phase);
+  };
+  const Clock::time_point build_start = Clock::now();
+  ClusteredIndex index = ClusteredIndex::build({base.values.data(), base.rows, base.dim}, options);
+  const std::chrono::duration<double> build_seconds = Clock::now() - build_start;
+  return {std::move(index),
+          std::move(base),
+          {{"seconds", build_seconds.count()}, {"threads", options.threads}}};
+}
+
+// Puts full vectors where --storage says. A mapped file needs no name once it is mapped.
+void set_storage(ClusteredIndex& index, const std::string& storage) {
+  if (storage == "memory") {
+    index.use_memory_storage();
+  } else if (storage == "mmap" && !index.is_using_mmap()) {
+    const fs::path file =
+        fs::temp_directory_path() /
+        ("cairn-bench-" + std::to_string(Clock::now().time_since_epoch().count()) + ".vectors");
+    index.use_mmap_storage(file);
+    fs::remove(file);
+  }
+}
+
+BenchTruth find_truth(const BenchArguments& arguments, const Subject& subject, MatrixView queries) {
+  const ClusteredIndex& index = subject.index;
+  const std::size_t k = arguments.plan.options.k;
+  if (!arguments.truth.empty()) return read_truth(arguments.truth, queries.rows, k);
+  if (subject.base.rows > 0) {
+    const MatrixView base{subject.base.values.data(), subject.base.rows, subject.base.dim};
+    return compute_truth(base, {}, queries, k, index.metric());
+  }
+  std::vector<float> rows(index.size() * index.dim());
+  index.read_rows(0, index.size(), rows.data());
+  std::vector<VectorId> ids(index.size());
+  for (std::size_t row = 0; row < ids.size(); ++row) {
+    ids[row] = index.id_of(static_cast<std::uint32_t>(row));
+  }
+  return compute_truth({rows.data(), index.size(), index.dim()}, ids, queries, k, index.metric());
+}
+
+std::vector<BenchPoint> measure_all(const BenchArguments& arguments, const ClusteredIndex& index,
+                                    const BenchTruth& truth) {
+  std::vector<BenchPoint> points;
+  ProgressBar bar("bench");
+  const std::size_t total =
+      arguments.probes.empty() ? arguments.targets.size() : arguments.probes.size();
+  for (std::size_t i = 0; i < total; ++i) {
+    points.push_back(
+        arguments.probes.empty()
+            ? measure_point(index, arguments.plan, truth, arguments.targets[i], 0)
+            : measure_point(index, arguments.plan, truth, std::nullopt, arguments.probes[i]));
+    bar.update(i + 1, total);
+  }
+  return points;
+}
+
+json read_peers(const fs::path& path) {
+  const json parsed = json::parse(read_text_file(path), nullptr, false);
+  const json& peers = parsed.is_object() && parsed.contains("peers") ? parsed["peers"] : parsed;
+  if (!peers.is_array()) {
+    throw Error(ErrorCode::invalid_argument,
+                path.string() + ": expected a JSON array of peers, or an object with \"peers\"");
+  }
+  return peers;
+}
+
+ImageShape parse_image_shape(const std::string& text) {
+  ImageShape shape;
+  char rest = '\0';
+  if (std::sscanf(text.c_str(), "%5zux%5zu%c", &shape.width, &shape.height, &rest) != 2 ||
+      shape.width == 0 || shape.height == 0) {
+    throw CLI::ValidationError("--image-shape", text + ": expected WIDTHxHEIGHT, as in 28x28");
+  }
+  return shape;
+}
+
+json make_report(const BenchArguments& arguments, const Subject& subject,
+                 const std::vector<BenchPoint>& points, const BenchTruth& truth) {
+  const ClusteredIndex& index = subject.index;
+  const IndexStats stats = index.stats();
+  const fs::path& source = arguments.index.empty() ? arguments.input : arguments.index;
+  json build = subject.build;
+  build["index_bytes_ram"] = index.memory_usage_bytes();
+  build["peak_rss_bytes"] = peak_rss_bytes();
+  return {{"machine", machine_facts()},
+          {"data",
+           {{"n", index.size()},
+            {"dim", index.dim()},
+            {"metric", to_string(index.metric())},
+            {"queries", arguments.plan.queries.rows},
+            {"name", arguments.name.empty() ? source.stem().string() : arguments.name},
+            {"truth", truth.source},
+            {"truth_queries", truth.queries.size()}}},
+          {"build", std::move(build)},
+          {"index", to_json(stats)},
+          {"tiers", to_json(index_tiers(stats))},
+          {"points", points_to_json(points, arguments.plan, index.storage_kind())},
+          {"latency_histogram", latency_histogram(points)}};
+}
+
+void print_summary(const BenchArguments& arguments, const Subject& subject,
+                   const std::vector<BenchPoint>& points, const BenchTruth& truth) {
+  const ClusteredIndex& index = subject.index;
+  const std::size_t queries = arguments.plan.queries.rows;
+  const json machine = machine_facts();
+  std::printf("%s, %s, %s\n", machine["cpu"].get<std::string>().c_str(),
+              machine["isa"].get<std::string>().c_str(),
+              machine["compiler"].get<std::string>().c_str());
+  std::printf("%zu x %zu vectors, %s, vectors in %s; %zu queries, %u thread%s\n", index.size(),
+              index.dim(), to_string(index.metric()), to_string(index.storage_kind()), queries,
+              arguments.plan.clients, arguments.plan.clients == 1 ? "" : "s");
+  if (subject.build.contains("seconds")) {
+    std::printf("built in %.2f s\n", subject.build["seconds"].get<double>());
+  }
+  if (truth.source != "file") {
+    std::printf("recall on %zu of %zu queries, by exact search (--truth has them all)\n",
+                truth.queries.size(), queries);
+  }
+  std::printf("%s", points_to_table(points, arguments.plan.options.k).c_str());
+}
+
+void check_outputs(const BenchArguments& arguments) {
+  for (const fs::path* path : {&arguments.json_path, &arguments.html_path}) {
+    if (!path->empty() && *path != "-") require_writable(*path);
+  }
+}
+
+void run_bench(BenchArguments arguments) {
+  check_outputs(arguments);
+  const json peers = arguments.peers.empty() ? json() : read_peers(arguments.peers);
+  if (!arguments.labels.empty()) arguments.gallery.labels = read_lines(arguments.labels);
+  if (!arguments.query_labels.empty()) {
+    arguments.gallery.query_labels = read_lines(arguments.query_labels);
+  }
+  const Matrix<float> queries = read_vectors(arguments.queries, arguments.max_queries);
+  arguments.plan.queries = {queries.values.data(), queries.rows, queries.dim};
+  Subject subject = make_subject(arguments);
+  if (queries.dim != subject.index.dim()) {
+    throw Error(ErrorCode::invalid_argument,
+                arguments.queries.string() + ": queries have dimension " +
+                    std::to_string(queries.dim) + "; expected that of the index, " +
+                    std::to_string(subject.index.dim()));
+  }
+  const BenchTruth truth = find_truth(arguments, subject, arguments.plan.queries);
+  set_storage(subject.index, arguments.storage);
+  const std::vector<BenchPoint> points = measure_all(arguments, subject.index, truth);
+
+  json report = make_report(arguments, subject, points, truth);
+  const json gallery = make_gallery(subject.index, arguments.plan.queries, arguments.plan.options,
+                                    arguments.gallery);
+  if (!gallery.is_null()) report["gallery"] = gallery;
+  if (!peers.is_null()) report["peers"] = peers;
+  const bool has_json_on_stdout = arguments.json_path == "-";
+  const std::string text = report.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
+  if (has_json_on_stdout) {
+    std::fputs(text.c_str(), stdout);
+  } else {
+    print_summary(arguments, subject, points, truth);
+    if (!arguments.json_path.empty()) write_text_file(arguments.json_path, text);
+  }
+  if (!arguments.html_path.empty()) {
+    write_text_file(arguments.html_path, render_html_report(report));
+  }
+}
+
+void add_subject_options(CLI::App& command, BenchArguments& arguments) {
+  CLI::Option_group& subject = *command.add_option_group("index", "What to measure");
+  subject.add_option("--index", arguments.index, "index file");
+  CLI::Option* const input =
+      subject.add_option("--input,-i", arguments.input, "base vectors, to build an index of");
+  subject.require_option(1);
+  for (CLI::Option* option : add_build_options(command, arguments.build, "--build-threads")) {
+    option->needs(input);
+  }
+}
+
+void add_gallery_options(CLI::App& command, BenchArguments& arguments) {
+  command.add_option("--name", arguments.name, "name of the data set, for the report");
+  command.add_option("--peers", arguments.peers, "JSON curves of other libraries for the report");
+  command
+      .add_option_function<std::string>(
+          "--image-shape",
+          [&arguments](const std::string& text) {
+            arguments.gallery.image_shape = parse_image_shape(text);
+          },
+          "vectors are pictures of WIDTHxHEIGHT: show some in the report")
+      ->type_name("WxH");
+  command.add_option("--labels", arguments.labels, "text file, one line per base row");
+  command.add_option("--query-labels", arguments.query_labels, "text file, one line per query");
+  command.add_option("--gallery", arguments.gallery.items, "queries to show in the report")
+      ->capture_default_str();
+}
+
+}  // namespace
+
+void add_bench_command(CLI::App& app) {
+  CLI::App& command = *app.add_subcommand("bench", "Measure speed against recall");
+  const auto arguments = std::make_shared<BenchArguments>();
+  add_subject_options(command, *arguments);
+  command.add_option("--queries,-q", arguments->queries, "query vectors")->required();
+  command.add_option("--truth", arguments->truth, "true neighbours (.ibin); default: computed");
+  command.add_option("--max-queries", arguments->max_queries, "only the first so many queries")
+      ->check(CLI::PositiveNumber);
+  add_k_option(command, arguments->plan.options.k);
+  CLI::Option* const recall =
+      add_recall_option(command, arguments->targets)->default_str("0.8,0.9,0.95,0.99");
+  add_probes_option(command, arguments->probes)->excludes(recall);
+  add_rerank_option(command, arguments->plan.options.rerank_factor);
+  command.add_option("--storage", arguments->storage, "where full vectors are: memory or mmap")
+      ->check(CLI::IsMember({"memory", "mmap"}));
+  command
+      .add_option("--threads", arguments->plan.clients, "threads that ask queries at the same time")
+      ->check(CLI::Range(1u, 4096u))
+      ->capture_default_str();
+  command
+      .add_option("--repeat", arguments->plan.repeat, "runs per point, the best of which counts")
+      ->check(CLI::Range(1u, 1000u))
+      ->capture_default_str();
+  command.add_option("--json", arguments->json_path, "write the report as JSON; - for stdout");
+  command.add_option("--html", arguments->html_path, "write the report as one HTML page");
+  add_gallery_options(command, *arguments);
+  command.callback([arguments] { run_bench(*arguments); });
+}
+
+}  // namespace cairn::cli

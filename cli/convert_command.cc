@@ -1,0 +1,93 @@
+#include <algorithm>
+#include <cctype>
+#include <cstdio>
+#include <filesystem>
+#include <limits>
+#include <memory>
+#include <string>
+
+#include <cairn/io.h>
+
+#include "cli/arguments.h"
+#include "cli/commands.h"
+#include "cli/text_file.h"
+
+namespace cairn::cli {
+namespace {
+
+enum class Content { floats, integers, ids };
+
+std::string lower_extension(const std::filesystem::path& path) {
+  std::string extension = path.extension().string();
+  std::transform(extension.begin(), extension.end(), extension.begin(), [](char c) {
+    return static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  });
+  return extension;
+}
+
+// What the target holds: told by its name or, for .npy, which holds anything, by the source.
+Content content_for(const std::filesystem::path& target, const VectorFileInfo& source) {
+  const std::string extension = lower_extension(target);
+  if (extension == ".u64bin") return Content::ids;
+  if (extension == ".ibin" || extension == ".ivecs") return Content::integers;
+  if (extension != ".npy") return Content::floats;
+  switch (source.type) {
+    case ElementType::i8:
+    case ElementType::i32:
+    case ElementType::i64:
+      return Content::integers;
+    case ElementType::u32:
+    case ElementType::u64:
+      return source.dim == 1 ? Content::ids : Content::integers;
+    default:
+      return Content::floats;
+  }
+}
+
+void run_convert(const std::filesystem::path& source, const std::filesystem::path& target,
+                 std::size_t max_rows) {
+  require_writable(target);
+  const VectorFileInfo info = read_vector_file_info(source);
+  const std::size_t rows = std::min(info.rows, max_rows);
+  switch (content_for(target, info)) {
+    case Content::floats: {
+      const Matrix<float> vectors = read_vectors(source, rows);
+      write_vectors(target, {vectors.values.data(), rows, vectors.dim});
+      break;
+    }
+    case Content::integers: {
+      const Matrix<std::int32_t> matrix = read_int_matrix(source);
+      write_int_matrix(target, matrix.values.data(), rows, matrix.dim);
+      break;
+    }
+    case Content::ids: {
+      std::vector<VectorId> ids = read_ids(source);
+      ids.resize(rows);
+      write_ids(target, ids);
+      break;
+    }
+  }
+  std::printf("wrote %zu x %zu values to %s\n", rows, info.dim, target.string().c_str());
+}
+
+}  // namespace
+
+void add_convert_command(CLI::App& app) {
+  struct Arguments {
+    std::filesystem::path source;
+    std::filesystem::path target;
+    std::size_t max_rows = std::numeric_limits<std::size_t>::max();
+  };
+  CLI::App& command =
+      *app.add_subcommand("convert", "Convert between vector file formats, exactly or not at all");
+  const auto arguments = std::make_shared<Arguments>();
+  command.add_option("source", arguments->source, "file to read")->required();
+  command.add_option("target", arguments->target, "file to write; its extension tells the format")
+      ->required();
+  command.add_option("--rows", arguments->max_rows, "only so many rows from the start")
+      ->check(CLI::PositiveNumber);
+  command.callback(
+      [arguments] { run_convert(arguments->source, arguments->target, arguments->max_rows); });
+}
+
+}  // namespace cairn::cli

@@ -1,0 +1,90 @@
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+
+#include <nlohmann/json.hpp>
+
+#include <cairn/clustered_index.h>
+
+#include "cli/commands.h"
+#include "cli/html_text.h"
+#include "cli/index_facts.h"
+
+namespace cairn::cli {
+namespace {
+
+constexpr double kTargets[] = {0.8, 0.9, 0.95, 0.99};
+constexpr std::size_t kCalibrationK = 10;
+
+std::size_t probes_for(const ClusteredIndex& index, double target) {
+  return index.calibrated_probes(static_cast<float>(target), kCalibrationK);
+}
+
+nlohmann::json facts_as_json(const ClusteredIndex& index, std::uint64_t file_bytes) {
+  const IndexStats stats = index.stats();
+  nlohmann::json probes = nlohmann::json::array();
+  for (const double target : kTargets) {
+    probes.push_back(
+        {{"target_recall", target}, {"k", kCalibrationK}, {"probes", probes_for(index, target)}});
+  }
+  return {{"file_bytes", file_bytes},
+          {"index", to_json(stats)},
+          {"tiers", to_json(index_tiers(stats))},
+          {"ram_bytes", index.memory_usage_bytes()},
+          {"calibrated_probes", std::move(probes)}};
+}
+
+std::string bytes_text(std::uint64_t bytes) { return format_bytes(static_cast<double>(bytes)); }
+
+void print_facts(const ClusteredIndex& index, std::uint64_t file_bytes) {
+  const IndexStats stats = index.stats();
+  std::printf("%zu vectors of %zu dimensions, metric %s\n", stats.rows, stats.dim,
+              to_string(stats.metric));
+  std::printf("file           %s\n", bytes_text(file_bytes).c_str());
+  std::printf("tree           %zu levels, %zu lists, %zu leaves\n", stats.levels, stats.lists,
+              stats.leaves);
+  std::printf("leaf size      %.1f mean, %.1f deviation, %zu at most\n", stats.leaf_size_mean,
+              stats.leaf_size_stddev, stats.leaf_size_max);
+  std::printf("codes          %zu dimensions, 1 + %u bits\n", stats.code_dim, stats.refine_bits);
+  std::printf("in memory      %s%s\n", bytes_text(index.memory_usage_bytes()).c_str(),
+              stats.index_is_mapped ? ", mapped from the file" : "");
+  for (const Tier& tier : index_tiers(stats)) {
+    std::printf("  %-13s", tier.name.c_str());
+    if (tier.disk_bytes == 0) {
+      std::printf("%s\n", bytes_text(tier.ram_bytes).c_str());
+    } else if (tier.ram_bytes == 0) {
+      std::printf("%s on disk\n", bytes_text(tier.disk_bytes).c_str());
+    } else {
+      std::printf("%s, %s on disk\n", bytes_text(tier.ram_bytes).c_str(),
+                  bytes_text(tier.disk_bytes).c_str());
+    }
+  }
+  std::printf("leaves scanned for recall@%zu\n", kCalibrationK);
+  for (const double target : kTargets) {
+    std::printf("  %-13g%zu\n", target, probes_for(index, target));
+  }
+}
+
+}  // namespace
+
+void add_info_command(CLI::App& app) {
+  struct Arguments {
+    std::filesystem::path index;
+    bool is_json = false;
+  };
+  CLI::App& command = *app.add_subcommand("info", "Describe an index file");
+  const auto arguments = std::make_shared<Arguments>();
+  command.add_option("index", arguments->index, "index file")->required();
+  command.add_flag("--json", arguments->is_json, "print one JSON object");
+  command.callback([arguments] {
+    const ClusteredIndex index = ClusteredIndex::open(arguments->index);
+    const std::uint64_t file_bytes = std::filesystem::file_size(arguments->index);
+    if (arguments->is_json) {
+      std::printf("%s\n", facts_as_json(index, file_bytes).dump(2).c_str());
+    } else {
+      print_facts(index, file_bytes);
+    }
+  });
+}
+
+}  // namespace cairn::cli

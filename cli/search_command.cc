@@ -1,0 +1,122 @@
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <limits>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <cairn/clustered_index.h>
+#include <cairn/error.h>
+#include <cairn/io.h>
+
+#include "cli/arguments.h"
+#include "cli/commands.h"
+#include "cli/interruption.h"
+#include "cli/progress_bar.h"
+#include "cli/result_files.h"
+#include "cli/text_file.h"
+
+namespace cairn::cli {
+namespace {
+
+constexpr std::size_t kPrintedQueries = 10;
+constexpr std::size_t kQueriesPerThread = 64;
+
+struct SearchArguments {
+  std::filesystem::path index;
+  std::filesystem::path queries;
+  std::filesystem::path output;
+  bool writes_distances = false;
+  SearchOptions options;
+};
+
+// Batches are small enough to be interrupted between them and large enough to keep threads busy.
+BatchResult search_all(const ClusteredIndex& index, const Matrix<float>& queries,
+                       const SearchOptions& options) {
+  const std::size_t threads =
+      options.threads != 0 ? options.threads : std::max(1u, std::thread::hardware_concurrency());
+  const std::size_t batch_rows = threads * kQueriesPerThread;
+  BatchResult all{queries.rows, options.k, {}, {}};
+  ProgressBar bar("search");
+  for (std::size_t first = 0; first < queries.rows; first += batch_rows) {
+    stop_if_interrupted();
+    const std::size_t rows = std::min(batch_rows, queries.rows - first);
+    const BatchResult part = index.search_batch({queries.row(first), rows, queries.dim}, options);
+    all.ids.insert(all.ids.end(), part.ids.begin(), part.ids.end());
+    all.distances.insert(all.distances.end(), part.distances.begin(), part.distances.end());
+    bar.update(first + rows, queries.rows);
+  }
+  return all;
+}
+
+void print_first_rows(const BatchResult& result) {
+  for (std::size_t query = 0; query < std::min(result.queries, kPrintedQueries); ++query) {
+    std::printf("query %zu:", query);
+    for (std::size_t rank = 0; rank < result.k; ++rank) {
+      const std::size_t at = query * result.k + rank;
+      if (result.ids[at] == kNoId) break;
+      std::printf("  %llu (%.6g)", static_cast<unsigned long long>(result.ids[at]),
+                  static_cast<double>(result.distances[at]));
+    }
+    std::printf("\n");
+  }
+  if (result.queries > kPrintedQueries) {
+    std::printf("... and %zu more queries; --output writes them all\n",
+                result.queries - kPrintedQueries);
+  }
+}
+
+void run_search(const SearchArguments& arguments) {
+  if (!arguments.output.empty()) require_writable(arguments.output);
+  const ClusteredIndex index = ClusteredIndex::open(arguments.index);
+  const Matrix<float> queries = read_vectors(arguments.queries);
+  if (queries.dim != index.dim()) {
+    throw Error(ErrorCode::invalid_argument,
+                arguments.queries.string() + ": queries have dimension " +
+                    std::to_string(queries.dim) + "; expected that of the index, " +
+                    std::to_string(index.dim()));
+  }
+  const auto start = std::chrono::steady_clock::now();
+  const BatchResult result = search_all(index, queries, arguments.options);
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  if (arguments.output.empty()) {
+    print_first_rows(result);
+    return;
+  }
+  if (arguments.writes_distances) {
+    write_result_distances(distances_path(arguments.output), result);
+  }
+  write_result_ids(arguments.output, result);
+  std::printf("wrote the %zu nearest of %zu queries to %s, %.0f queries/s\n", result.k,
+              result.queries, arguments.output.string().c_str(),
+              static_cast<double>(result.queries) / seconds.count());
+}
+
+}  // namespace
+
+void add_search_command(CLI::App& app) {
+  CLI::App& command = *app.add_subcommand("search", "Find the nearest neighbours of queries");
+  const auto arguments = std::make_shared<SearchArguments>();
+  SearchOptions& options = arguments->options;
+  options.threads = 0;
+  command.add_option("--index", arguments->index, "index file")->required();
+  command.add_option("--queries,-q", arguments->queries, "query vectors")->required();
+  add_k_option(command, options.k);
+  CLI::Option* const recall = add_recall_option(command, options.target_recall);
+  add_probes_option(command, options.probes)->excludes(recall);
+  add_rerank_option(command, options.rerank_factor);
+  add_threads_option(command, "--threads", options.threads, "0: all cores");
+  CLI::Option* const output =
+      command.add_option("--output,-o", arguments->output, "ids, -1 where there are fewer than k")
+          ->check(has_extension({".ibin", ".ivecs", ".npy"}));
+  command
+      .add_flag("--distances", arguments->writes_distances,
+                "write distances beside the ids, as .fbin")
+      ->needs(output);
+  command.callback([arguments] { run_search(*arguments); });
+}
+
+}  // namespace cairn::cli

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "cairn/vector_store.h"
+
+#include "index/index_data.h"
+
+namespace cairn::index {
+
+// Measures on a sample of the index's own rows (each left out of its own results) how many leaves
+// hold given shares of the true neighbours: entries for k = 1, 10, 100 at rising recall.
+// Cost: a few hundred wide searches. The result does not depend on threads.
+std::vector<CalibrationEntry> calibrate(const IndexData& data, const VectorStore& store,
+                                        unsigned threads);
+
+// Leaves to scan for `target_recall` at `k`, interpolated between entries (without entries: all).
+std::size_t probes_for(const IndexData& data, float target_recall, std::size_t k);
+
+}  // namespace cairn::index

@@ -1,0 +1,285 @@
+#include "cairn/clustered_index.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <utility>
+
+#include "cairn/error.h"
+
+#include "base/parallel.h"
+#include "index/calibration.h"
+#include "index/index_data.h"
+#include "index/index_file.h"
+#include "index/progress.h"
+#include "index/searcher.h"
+#include "index/tree_builder.h"
+#include "index/validate.h"
+#include "quantize/kernels/kernels.h"
+#include "storage/container.h"
+#include "storage/mapped_vectors.h"
+
+namespace cairn {
+
+struct ClusteredIndex::Impl {
+  // One of the two holds what `data` views.
+  index::OwnedIndexData owned;
+  std::shared_ptr<const storage::ContainerReader> reader;
+  index::IndexData data;
+  std::unique_ptr<VectorStore> store;
+  StorageKind kind = StorageKind::memory;
+};
+
+namespace {
+
+// Scratch memory of searches on this thread, shared by all indexes.
+index::Searcher& thread_searcher() {
+  thread_local index::Searcher searcher;
+  return searcher;
+}
+
+[[noreturn]] void refuse(const std::string& message) {
+  throw Error(ErrorCode::invalid_argument, message);
+}
+
+void check_search_options(const SearchOptions& options) {
+  if (options.k == 0) refuse("k: expected at least 1, found 0");
+  if (!(options.rerank_factor >= 0)) {
+    refuse("rerank_factor: expected 0 or more, found " + std::to_string(options.rerank_factor));
+  }
+  if (options.probes == 0 && !(options.target_recall > 0 && options.target_recall <= 1)) {
+    refuse("target_recall: expected above 0 and at most 1, found " +
+           std::to_string(options.target_recall));
+  }
+}
+
+index::SearchRequest resolve(const index::IndexData& data, const SearchOptions& options) {
+  index::SearchRequest request;
+  request.k = std::min(options.k, data.rows());
+  request.probes = options.probes != 0 ? options.probes
+                                       : index::probes_for(data, options.target_recall, request.k);
+  request.probes = std::min(request.probes, data.num_leaves());
+  if (options.rerank_factor > 0) {
+    const double wanted =
+        std::ceil(static_cast<double>(options.rerank_factor) * static_cast<double>(request.k));
+    request.rerank = static_cast<std::size_t>(
+        std::clamp(wanted, static_cast<double>(request.k), static_cast<double>(data.rows())));
+  }
+  request.threads = base::resolve_threads(options.threads);
+  return request;
+}
+
+}  // namespace
+
+ClusteredIndex::ClusteredIndex(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+ClusteredIndex::ClusteredIndex(ClusteredIndex&&) noexcept = default;
+ClusteredIndex& ClusteredIndex::operator=(ClusteredIndex&&) noexcept = default;
+ClusteredIndex::~ClusteredIndex() = default;
+
+ClusteredIndex ClusteredIndex::build(MatrixView vectors, const BuildOptions& options,
+                                     std::span<const VectorId> ids) {
+  index::Progress progress(options.on_progress);
+  index::BuiltIndex built = index::build_tree(vectors, options, ids, progress);
+  auto impl = std::make_unique<Impl>();
+  impl->owned = std::move(built.data);
+  impl->store = std::move(built.store);
+  progress.start_phase("calibrate", 1);
+  impl->owned.calibration = index::calibrate(impl->owned.view(), *impl->store, options.threads);
+  impl->data = impl->owned.view();
+  return ClusteredIndex(std::move(impl));
+}
+
+ClusteredIndex ClusteredIndex::open(const std::filesystem::path& path, const OpenOptions& options) {
+  auto impl = std::make_unique<Impl>();
+  impl->reader = storage::ContainerReader::open(path, storage::ContainerKind::index);
+  if (options.verify) impl->reader->verify();
+  impl->data = index::load_index(*impl->reader);
+  impl->store = storage::open_mapped_vectors(impl->reader);
+  impl->kind = StorageKind::mmap;
+  return ClusteredIndex(std::move(impl));
+}
+
+void ClusteredIndex::save(const std::filesystem::path& path) const {
+  index::save_index(path, impl_->data, *impl_->store);
+}
+
+std::vector<Neighbor> ClusteredIndex::search(std::span<const float> query,
+                                             const SearchOptions& options) const {
+  std::vector<Neighbor> out(std::min(options.k, size()));
+  out.resize(search(query, options, out));
+  return out;
+}
+
+std::size_t ClusteredIndex::search(std::span<const float> query, const SearchOptions& options,
+                                   std::span<Neighbor> out, SearchStats* stats) const {
+  const index::IndexData& data = impl_->data;
+  check_search_options(options);
+  index::validate_query(query, data.dim(), data.metric());
+  SearchStats local;
+  SearchStats& counters = stats != nullptr ? *stats : local;
+  counters = {};
+  if (data.rows() == 0) return 0;
+  const index::SearchRequest request = resolve(data, options);
+  if (out.size() < request.k) {
+    refuse("out: expected room for " + std::to_string(request.k) + " results, found " +
+           std::to_string(out.size()));
+  }
+  const std::span<const index::RowDistance> found =
+      thread_searcher().search(data, *impl_->store, query.data(), request, counters);
+  for (std::size_t i = 0; i < found.size(); ++i) out[i] = {found[i].id, found[i].distance};
+  return found.size();
+}
+
+BatchResult ClusteredIndex::search_batch(MatrixView queries, const SearchOptions& options) const {
+  check_search_options(options);
+  if (queries.rows != 0 && queries.dim != dim()) {
+    refuse("queries: expected dimension " + std::to_string(dim()) + ", found " +
+           std::to_string(queries.dim));
+  }
+  BatchResult result;
+  result.queries = queries.rows;
+  result.k = options.k;
+  result.ids.assign(queries.rows * options.k, kNoId);
+  result.distances.assign(queries.rows * options.k, std::numeric_limits<float>::infinity());
+  SearchOptions one = options;
+  one.threads = 1;
+  base::parallel_chunks(
+      queries.rows, 16, base::resolve_threads(options.threads),
+      [&](std::size_t begin, std::size_t end, unsigned) {
+        std::vector<Neighbor> out(std::min(options.k, size()));
+        for (std::size_t q = begin; q < end; ++q) {
+          const std::size_t found = search({queries.row(q), queries.dim}, one, out);
+          for (std::size_t i = 0; i < found; ++i) {
+            result.ids[q * options.k + i] = out[i].id;
+            result.distances[q * options.k + i] = out[i].distance;
+          }
+        }
+      });
+  return result;
+}
+
+void ClusteredIndex::use_memory_storage() {
+  if (impl_->kind == StorageKind::memory) return;
+  const VectorStore& from = *impl_->store;
+  auto store = std::make_unique<MemoryVectorStore>(
+      from.rows(), from.dim(),
+      [this](std::size_t first, std::size_t count, float* out) { read_rows(first, count, out); });
+  impl_->store = std::move(store);
+  impl_->kind = StorageKind::memory;
+}
+
+void ClusteredIndex::use_mmap_storage(const std::filesystem::path& vectors_file) {
+  if (is_using_mmap()) refuse("use_mmap_storage: vectors are already served from a mapped file");
+  auto store = MmapVectorStore::create(
+      vectors_file, size(), dim(),
+      [this](std::size_t first, std::size_t count, float* out) { read_rows(first, count, out); });
+  impl_->store = std::move(store);
+  impl_->kind = StorageKind::mmap;
+}
+
+void ClusteredIndex::use_storage(std::unique_ptr<VectorStore> store) {
+  if (store == nullptr) refuse("use_storage: expected a store, found null");
+  if (store->rows() != size() || store->dim() != dim()) {
+    refuse("use_storage: expected " + std::to_string(size()) + " rows of dimension " +
+           std::to_string(dim()) + ", found " + std::to_string(store->rows()) + " of " +
+           std::to_string(store->dim()));
+  }
+  impl_->kind = store->stats().kind;
+  impl_->store = std::move(store);
+}
+
+bool ClusteredIndex::is_using_mmap() const noexcept { return impl_->kind == StorageKind::mmap; }
+StorageKind ClusteredIndex::storage_kind() const noexcept { return impl_->kind; }
+Metric ClusteredIndex::metric() const noexcept { return impl_->data.metric(); }
+std::size_t ClusteredIndex::size() const noexcept { return impl_->data.rows(); }
+std::size_t ClusteredIndex::dim() const noexcept { return impl_->data.dim(); }
+
+IndexStats ClusteredIndex::stats() const {
+  const index::IndexData& data = impl_->data;
+  IndexStats stats;
+  stats.metric = data.metric();
+  stats.rows = data.rows();
+  stats.dim = data.dim();
+  stats.code_dim = data.padded_dim();
+  stats.refine_bits = data.parameters.refine_bits;
+  stats.levels = data.parameters.levels;
+  stats.lists = data.lists.size();
+  stats.leaves = data.num_leaves();
+  stats.leaf_size_max = data.max_leaf_size();
+  stats.leaf_size_mean = static_cast<double>(stats.rows) / static_cast<double>(stats.leaves);
+  double variance = 0;
+  for (const index::ListEntry& list : data.lists) {
+    if (list.level != 0) continue;
+    const double deviation = static_cast<double>(list.num_children) - stats.leaf_size_mean;
+    variance += deviation * deviation;
+  }
+  stats.leaf_size_stddev = std::sqrt(variance / static_cast<double>(stats.leaves));
+  stats.code_bytes = data.blocks.size_bytes();
+  stats.centroid_bytes = data.centroids.size_bytes() + data.centroid_scales.size_bytes() +
+                         data.lists.size_bytes() + data.mean.size_bytes() +
+                         data.rotation_signs.size_bytes() + data.calibration.size_bytes();
+  stats.refine_bytes = data.refine_codes.size_bytes();
+  stats.id_bytes = data.row_ids.size_bytes() + data.ids.size_bytes() + data.id_order.size_bytes();
+  const StoreStats store = impl_->store->stats();
+  stats.vector_ram_bytes = store.ram_bytes;
+  stats.vector_disk_bytes = store.disk_bytes;
+  stats.index_is_mapped = impl_->reader != nullptr;
+  return stats;
+}
+
+std::size_t ClusteredIndex::memory_usage_bytes() const {
+  const IndexStats stats = this->stats();
+  return stats.code_bytes + stats.centroid_bytes + stats.refine_bytes + stats.id_bytes +
+         stats.vector_ram_bytes;
+}
+
+std::size_t ClusteredIndex::calibrated_probes(float target_recall, std::size_t k) const {
+  check_search_options({.k = k, .target_recall = target_recall});
+  return index::probes_for(impl_->data, target_recall,
+                           std::min(k, std::max<std::size_t>(size(), 1)));
+}
+
+std::optional<std::vector<float>> ClusteredIndex::vector(VectorId id) const {
+  const std::optional<std::uint32_t> row = row_of(id);
+  if (!row) return std::nullopt;
+  std::vector<float> values(dim());
+  read_rows(*row, 1, values.data());
+  return values;
+}
+
+bool ClusteredIndex::contains(VectorId id) const { return row_of(id).has_value(); }
+
+std::optional<std::uint32_t> ClusteredIndex::row_of(VectorId id) const {
+  const std::size_t row = impl_->data.row_of(id);
+  if (row == size()) return std::nullopt;
+  return static_cast<std::uint32_t>(row);
+}
+
+VectorId ClusteredIndex::id_of(std::uint32_t row) const {
+  if (row >= size()) {
+    refuse("row: expected below " + std::to_string(size()) + ", found " + std::to_string(row));
+  }
+  return impl_->data.id_of(row);
+}
+
+void ClusteredIndex::read_rows(std::size_t first, std::size_t count, float* out) const {
+  if (first > size() || count > size() - first) {
+    refuse("rows: expected within 0 to " + std::to_string(size()) + ", found " +
+           std::to_string(first) + " to " + std::to_string(first + count));
+  }
+  std::vector<std::uint32_t> rows(std::min<std::size_t>(count, 4096));
+  for (std::size_t done = 0; done < count; done += rows.size()) {
+    rows.resize(std::min(rows.size(), count - done));
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      rows[i] = static_cast<std::uint32_t>(first + done + i);
+    }
+    impl_->store->read(rows, out + done * dim());
+  }
+}
+
+const char* active_isa() { return kernels::active().isa; }
+
+const char* version() noexcept { return CAIRN_VERSION; }
+
+}  // namespace cairn

@@ -1,0 +1,127 @@
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "cairn/types.h"
+
+#include "base/aligned_buffer.h"
+#include "quantize/frame.h"
+#include "quantize/list_code.h"
+
+namespace cairn::index {
+
+// The structures below lie in files as they lie in memory (docs/format.md, "Index sections").
+static_assert(std::endian::native == std::endian::little);
+
+// Node of the tree: a coded list. Its children are lists (inner node) or rows (leaf). Lists are
+// numbered level by level from the root, list 0; children of a list are contiguous.
+struct ListEntry {
+  std::uint64_t first_block = 0;  // of its children's codes, in blocks of 32
+  std::uint32_t first_child = 0;  // a list number, or a row if level == 0
+  std::uint32_t num_children = 0;
+  std::uint32_t level = 0;  // 0: leaf
+  float scan_sigma = 0;     // error scale of its children's binary codes (query_code.h)
+  float refine_sigma = 0;   // and of their refine codes; 0 in inner nodes
+  std::uint32_t reserved = 0;
+};
+static_assert(sizeof(ListEntry) == 32);
+
+struct IndexParameters {
+  std::uint32_t metric = 0;
+  std::uint32_t dim = 0;
+  std::uint32_t padded_dim = 0;
+  std::uint32_t refine_bits = 0;  // 0: no refine codes; else each has refine_bits + 1 bits
+  std::uint64_t rows = 0;
+  std::uint32_t lists = 0;
+  std::uint32_t levels = 0;
+  std::uint64_t seed = 0;
+  float max_norm = 0;              // inner product: the radius of the lifted sphere
+  std::uint32_t ids_are_rows = 0;  // 1: ids are 0..rows-1, stored as 32 bits
+  std::uint64_t blocks = 0;
+  std::uint64_t reserved = 0;
+};
+static_assert(sizeof(IndexParameters) == 64);
+
+// How many leaves to scan so that the mean recall at k reaches a level.
+struct CalibrationEntry {
+  std::uint32_t k = 0;
+  float recall = 0;
+  float probes = 0;
+  std::uint32_t reserved = 0;
+};
+static_assert(sizeof(CalibrationEntry) == 16);
+
+// The sections of an index, wherever they live; everything is borrowed. Const calls may run
+// concurrently.
+struct IndexData {
+  IndexParameters parameters;
+  std::span<const ListEntry> lists;
+  std::span<const std::uint8_t> blocks;          // [blocks, block_bytes]
+  std::span<const std::uint16_t> centroids;      // [lists - 1, padded_dim], of lists 1, 2, ...
+  std::span<const float> centroid_scales;        // [lists - 1]
+  std::span<const std::uint8_t> refine_codes;    // [rows, refine_row_bytes]
+  std::span<const std::uint32_t> row_ids;        // [rows], if ids_are_rows
+  std::span<const std::uint64_t> ids;            // [rows], otherwise
+  std::span<const std::uint32_t> id_order;       // [rows]: rows by ascending id
+  std::span<const float> mean;                   // [lifted_dim]
+  std::span<const std::uint8_t> rotation_signs;  // [Rotation::sign_bytes]
+  std::span<const CalibrationEntry> calibration;
+  quantize::Frame frame;
+
+  std::size_t rows() const noexcept { return parameters.rows; }
+  std::size_t dim() const noexcept { return parameters.dim; }
+  std::size_t padded_dim() const noexcept { return parameters.padded_dim; }
+  Metric metric() const noexcept { return static_cast<Metric>(parameters.metric); }
+  // Bits of a refine code per dimension, 0 if there are none.
+  unsigned refine_code_bits() const noexcept {
+    return parameters.refine_bits == 0 ? 0 : parameters.refine_bits + 1;
+  }
+  std::size_t refine_row_bytes() const noexcept {
+    return parameters.refine_bits == 0
+               ? 0
+               : quantize::refine_row_bytes(padded_dim(), refine_code_bits());
+  }
+  const std::uint8_t* block(std::uint64_t number) const noexcept {
+    return blocks.data() + number * kernels::block_bytes(padded_dim());
+  }
+  std::size_t num_leaves() const noexcept { return num_leaves_; }
+  std::size_t max_leaf_size() const noexcept { return max_leaf_size_; }
+
+  VectorId id_of(std::uint32_t row) const noexcept {
+    return parameters.ids_are_rows != 0 ? VectorId{row_ids[row]} : ids[row];
+  }
+  // The row of an id, or rows() if there is none. O(log rows).
+  std::size_t row_of(VectorId id) const noexcept;
+
+  // Derives `frame` and the leaf counts from the other members. Call once they are set.
+  void attach();
+
+ private:
+  std::size_t num_leaves_ = 0;
+  std::size_t max_leaf_size_ = 0;
+};
+
+// The sections of an index that was built in this process.
+struct OwnedIndexData {
+  IndexParameters parameters;
+  std::vector<ListEntry> lists;
+  base::AlignedArray<std::uint8_t> blocks;
+  base::AlignedArray<std::uint16_t> centroids;
+  std::vector<float> centroid_scales;
+  base::AlignedArray<std::uint8_t> refine_codes;
+  std::vector<std::uint32_t> row_ids;
+  std::vector<std::uint64_t> ids;
+  std::vector<std::uint32_t> id_order;
+  std::vector<float> mean;
+  std::vector<std::uint8_t> rotation_signs;
+  std::vector<CalibrationEntry> calibration;
+
+  IndexData view() const;
+};
+
+}  // namespace cairn::index

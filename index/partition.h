@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "index/kmeans.h"
+#include "index/point_source.h"
+
+namespace cairn::index {
+
+struct PartitionOptions {
+  std::size_t target_size = 128;  // members aimed at per part
+  std::size_t max_size = 256;     // hard cap
+  std::size_t iterations = 8;     // k-means iterations
+  std::uint64_t seed = 1;
+  unsigned threads = 1;
+};
+
+// Points in compact parts, each with its mean. Parts that follow one another lie near one another.
+struct Partition {
+  std::vector<float> centroids;        // [parts, dim]
+  std::vector<std::uint32_t> begin;    // [parts + 1]: members[begin[p] .. begin[p + 1]) of part p
+  std::vector<std::uint32_t> members;  // row numbers, ascending within a part
+
+  std::size_t size() const noexcept { return begin.size() - 1; }
+  std::span<const std::uint32_t> part(std::size_t p) const noexcept {
+    return {members.data() + begin[p], begin[p + 1] - begin[p]};
+  }
+};
+
+// Balanced clustering of many points into many small parts, at a cost near O(n sqrt(n / target)):
+//   1. two-level k-means on a sample gives centroids, neighbours beside one another;
+//   2. every point goes to the best centroid of its two nearest groups;
+//   3. a few Lloyd passes over all points, in which a point only looks at the centroids nearest to
+//      its own (neighbourhood passes), with a penalty on large parts; between passes oversized
+//      parts are split and small ones dissolved;
+//   4. parts above max_size are split for good; equal points, which no k-means can separate, by
+//      cutting their list.
+// The result depends on points and options but not on threads. n = 0 gives no parts.
+Partition partition_points(const PointSource& points, const PartitionOptions& options,
+                           const Checkpoint& checkpoint);
+
+}  // namespace cairn::index

@@ -1,0 +1,387 @@
+#include "index/tree_builder.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <string>
+#include <utility>
+
+#include "cairn/error.h"
+
+#include "base/parallel.h"
+#include "index/list_encoder.h"
+#include "index/partition.h"
+#include "index/validate.h"
+#include "quantize/kernels/kernels.h"
+#include "quantize/rotation.h"
+
+namespace cairn::index {
+namespace {
+
+// A root with up to this many children is scanned whole: its codes take a few microseconds, and
+// nothing can be missed on the way.
+constexpr std::size_t kFlatFanout = 4096;
+constexpr std::size_t kDefaultFanout = 128;
+constexpr std::size_t kRowBlock = 1024;
+
+[[noreturn]] void refuse(const std::string& message) {
+  throw Error(ErrorCode::invalid_argument, message);
+}
+
+void check_options(const BuildOptions& options) {
+  if (options.metric > Metric::cosine) {
+    refuse("metric: expected l2, inner_product or cosine, found value " +
+           std::to_string(static_cast<int>(options.metric)));
+  }
+  if (options.refine_bits > 8) {
+    refuse("refine_bits: expected 0 to 8, found " + std::to_string(options.refine_bits));
+  }
+  if (options.branching_factor == 1 || options.branching_factor > 65536) {
+    refuse("branching_factor: expected 0 or 2 to 65536, found " +
+           std::to_string(options.branching_factor));
+  }
+}
+
+// Rows by ascending id; refuses duplicates and kNoId.
+std::vector<std::uint32_t> order_by_id(std::span<const VectorId> ids) {
+  std::vector<std::uint32_t> order(ids.size());
+  std::iota(order.begin(), order.end(), 0u);
+  std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
+    return ids[a] != ids[b] ? ids[a] < ids[b] : a < b;
+  });
+  for (std::size_t i = 1; i < order.size(); ++i) {
+    if (ids[order[i]] == ids[order[i - 1]]) {
+      refuse("ids: expected unique ids, found " + std::to_string(ids[order[i]]) + " at rows " +
+             std::to_string(order[i - 1]) + " and " + std::to_string(order[i]));
+    }
+  }
+  if (!order.empty() && ids[order.back()] == kNoId) {
+    refuse("ids: row " + std::to_string(order.back()) + " has the reserved id " +
+           std::to_string(kNoId));
+  }
+  return order;
+}
+
+// The caller's rows, lifted and centred.
+class LiftedRows final : public PointSource {
+ public:
+  LiftedRows(MatrixView vectors, const quantize::Frame& frame) : vectors_(vectors), frame_(frame) {}
+  std::size_t rows() const noexcept override { return vectors_.rows; }
+  std::size_t dim() const noexcept override { return frame_.lifted_dim(); }
+  void load(std::span<const std::uint32_t> rows, float* out) const override {
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      frame_.lift(vectors_.row(rows[i]), out + i * frame_.lifted_dim());
+    }
+  }
+
+ private:
+  MatrixView vectors_;
+  const quantize::Frame& frame_;
+};
+
+// A dense matrix of points: the centroids of one level.
+class DensePoints final : public PointSource {
+ public:
+  explicit DensePoints(MatrixView points) : points_(points) {}
+  std::size_t rows() const noexcept override { return points_.rows; }
+  std::size_t dim() const noexcept override { return points_.dim; }
+  void load(std::span<const std::uint32_t> rows, float* out) const override {
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      std::copy_n(points_.row(rows[i]), points_.dim, out + i * points_.dim);
+    }
+  }
+
+ private:
+  MatrixView points_;
+};
+
+float largest_norm(MatrixView vectors, unsigned threads) {
+  const std::size_t chunks = (vectors.rows + kRowBlock - 1) / kRowBlock;
+  std::vector<float> largest(chunks, 0.0f);
+  base::parallel_chunks(vectors.rows, kRowBlock, threads,
+                        [&](std::size_t begin, std::size_t end, unsigned) {
+                          for (std::size_t i = begin; i < end; ++i) {
+                            float norm = 0;
+                            kernels::active().dot_rows(vectors.row(i), vectors.row(i), vectors.dim,
+                                                       nullptr, 1, vectors.dim, &norm);
+                            largest[begin / kRowBlock] = std::max(largest[begin / kRowBlock], norm);
+                          }
+                        });
+  return std::sqrt(*std::max_element(largest.begin(), largest.end()));
+}
+
+// Mean of all points; the order of summation does not depend on threads.
+std::vector<float> mean_of(const PointSource& points, unsigned threads) {
+  const std::size_t dim = points.dim();
+  constexpr std::size_t kPiece = 16 * kRowBlock;
+  const std::size_t pieces = (points.rows() + kPiece - 1) / kPiece;
+  std::vector<double> sums(pieces * dim, 0.0);
+  base::parallel_chunks(points.rows(), kPiece, threads,
+                        [&](std::size_t begin, std::size_t end, unsigned) {
+                          std::vector<std::uint32_t> rows(kRowBlock);
+                          std::vector<float> block(kRowBlock * dim);
+                          double* sum = sums.data() + begin / kPiece * dim;
+                          for (std::size_t first = begin; first < end; first += kRowBlock) {
+                            const std::size_t count = std::min(kRowBlock, end - first);
+                            std::iota(rows.begin(), rows.end(), static_cast<std::uint32_t>(first));
+                            points.load({rows.data(), count}, block.data());
+                            for (std::size_t i = 0; i < count; ++i) {
+                              for (std::size_t j = 0; j < dim; ++j) {
+                                sum[j] += static_cast<double>(block[i * dim + j]);
+                              }
+                            }
+                          }
+                        });
+  std::vector<float> mean(dim, 0.0f);
+  for (std::size_t j = 0; j < dim; ++j) {
+    double sum = 0;
+    for (std::size_t piece = 0; piece < pieces; ++piece) sum += sums[piece * dim + j];
+    mean[j] =
+        static_cast<float>(sum / static_cast<double>(std::max<std::size_t>(points.rows(), 1)));
+  }
+  return mean;
+}
+
+// Leaves of more rows than this make a query scan too much at once, of fewer too many lists; the
+// square root balances the cost of centroids against that of codes (docs/performance.md).
+std::size_t default_leaf_target(std::size_t rows) {
+  const double root = std::sqrt(static_cast<double>(rows));
+  return static_cast<std::size_t>(std::clamp(0.4 * root, 64.0, 384.0));
+}
+
+PartitionOptions leaf_options(const BuildOptions& options, std::size_t rows, unsigned threads) {
+  PartitionOptions result;
+  result.target_size = options.max_leaf_size != 0
+                           ? std::max<std::size_t>(1, (options.max_leaf_size + 1) / 2)
+                           : default_leaf_target(rows);
+  result.max_size = options.max_leaf_size != 0 ? options.max_leaf_size : 2 * result.target_size;
+  result.iterations = options.max_iterations;
+  result.seed = options.seed;
+  result.threads = threads;
+  return result;
+}
+
+// levels[0] groups rows into leaves; levels[h] groups the parts of levels[h - 1] into inner nodes.
+// The root holds the parts of the last one (or is the only leaf).
+std::vector<Partition> partition_levels(const PointSource& rows, const BuildOptions& options,
+                                        unsigned threads, Progress& progress) {
+  const Checkpoint checkpoint = [&progress] { progress.advance(1); };
+  progress.start_phase("cluster", 4 + 2 * options.max_iterations);
+  std::vector<Partition> levels;
+  levels.push_back(partition_points(rows, leaf_options(options, rows.rows(), threads), checkpoint));
+  const std::size_t root_fanout =
+      options.branching_factor != 0 ? options.branching_factor : kFlatFanout;
+  const std::size_t fanout =
+      options.branching_factor != 0 ? options.branching_factor : kDefaultFanout;
+  while (levels.back().size() > root_fanout) {
+    const Partition& below = levels.back();
+    const DensePoints centroids({below.centroids.data(), below.size(), rows.dim()});
+    const PartitionOptions inner{.target_size = std::max<std::size_t>(2, fanout * 2 / 3),
+                                 .max_size = fanout,
+                                 .iterations = options.max_iterations,
+                                 .seed = options.seed,
+                                 .threads = threads};
+    levels.push_back(partition_points(centroids, inner, checkpoint));
+  }
+  return levels;
+}
+
+// The tree's shape: lists with first_child, num_children, level and first_block set, and for each
+// list the level and part it came from.
+struct Shape {
+  std::vector<ListEntry> lists;
+  std::vector<std::uint32_t> part_of;  // [lists]: part within levels[list.level]; root: unused
+  std::vector<std::uint32_t> rows_in_order;  // row in leaf order -> the caller's row
+  std::uint64_t blocks = 0;
+};
+
+Shape shape_of(const std::vector<Partition>& levels, std::size_t rows) {
+  Shape shape;
+  const auto append = [&](std::uint32_t level, std::size_t children, std::uint32_t part) {
+    ListEntry list;
+    list.level = level;
+    list.num_children = static_cast<std::uint32_t>(children);
+    list.first_block = shape.blocks;
+    shape.blocks += (children + kernels::kBlockSize - 1) / kernels::kBlockSize;
+    shape.lists.push_back(list);
+    shape.part_of.push_back(part);
+  };
+  const std::size_t top = levels.size() - 1;
+  std::vector<std::uint32_t> order(levels[top].size());
+  std::iota(order.begin(), order.end(), 0u);
+  if (levels[top].size() <= 1 && top == 0) {  // a single leaf is the root
+    append(0, rows, 0);
+    shape.rows_in_order.assign(levels[0].members.begin(), levels[0].members.end());
+    return shape;
+  }
+  append(static_cast<std::uint32_t>(top + 1), order.size(), 0);
+  shape.lists[0].first_child = 1;
+  for (std::size_t level = top + 1; level-- > 0;) {
+    std::vector<std::uint32_t> below;
+    auto next = static_cast<std::uint32_t>(level == 0 ? 0 : shape.lists.size() + order.size());
+    for (const std::uint32_t part : order) {
+      const std::span<const std::uint32_t> members = levels[level].part(part);
+      append(static_cast<std::uint32_t>(level), members.size(), part);
+      shape.lists.back().first_child = next;
+      next += static_cast<std::uint32_t>(members.size());
+      below.insert(below.end(), members.begin(), members.end());
+    }
+    order = std::move(below);
+  }
+  shape.rows_in_order = std::move(order);
+  return shape;
+}
+
+// Rotates the centroid of each list but the root and rounds it to scaled half precision.
+void encode_centroids(const std::vector<Partition>& levels, const Shape& shape,
+                      const quantize::Frame& frame, unsigned threads, OwnedIndexData& data) {
+  const kernels::Kernels& k = kernels::active();
+  const std::size_t padded_dim = frame.padded_dim();
+  const std::size_t count = shape.lists.size() - 1;
+  data.centroids = base::AlignedArray<std::uint16_t>(count * padded_dim);
+  data.centroid_scales.assign(count, 0.0f);
+  base::parallel_chunks(count, 64, threads, [&](std::size_t begin, std::size_t end, unsigned) {
+    std::vector<float> rotated(padded_dim);
+    for (std::size_t i = begin; i < end; ++i) {
+      const ListEntry& list = shape.lists[i + 1];
+      const std::vector<float>& centroids = levels[list.level].centroids;
+      frame.rotate(centroids.data() + shape.part_of[i + 1] * frame.lifted_dim(), rotated.data());
+      float largest = 0;
+      for (const float value : rotated) largest = std::max(largest, std::abs(value));
+      // Halves reach to 65,504 with 11 significant bits; 2,048 leaves room for rounding.
+      data.centroid_scales[i] = largest / 2048.0f;
+      const float inverse = largest > 0 ? 2048.0f / largest : 0.0f;
+      k.encode_half(rotated.data(), std::isfinite(inverse) ? inverse : 0.0f, padded_dim,
+                    data.centroids.data() + i * padded_dim);
+    }
+  });
+}
+
+void decode_centre(const OwnedIndexData& data, std::size_t list, std::size_t padded_dim,
+                   float* centre) {
+  if (list == 0) {
+    std::fill(centre, centre + padded_dim, 0.0f);
+    return;
+  }
+  kernels::active().decode_half(data.centroids.data() + (list - 1) * padded_dim,
+                                data.centroid_scales[list - 1], padded_dim, centre);
+}
+
+// Codes of the children of every list.
+void encode_lists(MatrixView vectors, const Shape& shape, const quantize::Frame& frame,
+                  unsigned threads, Progress& progress, OwnedIndexData& data) {
+  const std::size_t padded_dim = frame.padded_dim();
+  const unsigned refine_code_bits =
+      data.parameters.refine_bits == 0 ? 0 : data.parameters.refine_bits + 1;
+  const std::size_t refine_row =
+      refine_code_bits == 0 ? 0 : quantize::refine_row_bytes(padded_dim, refine_code_bits);
+  data.blocks = base::AlignedArray<std::uint8_t>(shape.blocks * kernels::block_bytes(padded_dim));
+  data.refine_codes = base::AlignedArray<std::uint8_t>(vectors.rows * refine_row);
+  data.lists = shape.lists;
+  progress.start_phase("encode", vectors.rows);
+  base::parallel_chunks(
+      shape.lists.size(), 4, threads, [&](std::size_t begin, std::size_t end, unsigned) {
+        ListEncoder encoder(padded_dim, refine_code_bits);
+        std::vector<float> centre(padded_dim);
+        std::vector<float> lifted(frame.lifted_dim());
+        std::vector<float> child(padded_dim);
+        for (std::size_t i = begin; i < end; ++i) {
+          ListEntry& list = data.lists[i];
+          const bool is_leaf = list.level == 0;
+          decode_centre(data, i, padded_dim, centre.data());
+          encoder.begin(centre.data(),
+                        data.blocks.data() + list.first_block * kernels::block_bytes(padded_dim),
+                        is_leaf && refine_row != 0
+                            ? data.refine_codes.data() + std::size_t{list.first_child} * refine_row
+                            : nullptr);
+          for (std::size_t c = list.first_child; c < list.first_child + list.num_children; ++c) {
+            if (is_leaf) {
+              frame.lift(vectors.row(shape.rows_in_order[c]), lifted.data());
+              frame.rotate(lifted.data(), child.data());
+            } else {
+              decode_centre(data, c, padded_dim, child.data());
+            }
+            encoder.add(child.data());
+          }
+          list.scan_sigma = encoder.scan_sigma();
+          list.refine_sigma = encoder.refine_sigma();
+          if (is_leaf) progress.advance(list.num_children);
+        }
+      });
+}
+
+void set_ids(std::span<const VectorId> ids, const std::vector<std::uint32_t>& rows_in_order,
+             const std::vector<std::uint32_t>& id_order, OwnedIndexData& data) {
+  const std::size_t rows = rows_in_order.size();
+  std::vector<std::uint32_t> row_of(rows);  // the caller's row -> row in leaf order
+  for (std::uint32_t row = 0; row < rows; ++row) row_of[rows_in_order[row]] = row;
+  if (ids.empty()) {
+    data.parameters.ids_are_rows = 1;
+    data.row_ids = rows_in_order;
+    data.id_order = std::move(row_of);
+    return;
+  }
+  data.ids.resize(rows);
+  data.id_order.resize(rows);
+  for (std::size_t row = 0; row < rows; ++row) data.ids[row] = ids[rows_in_order[row]];
+  for (std::size_t i = 0; i < rows; ++i) data.id_order[i] = row_of[id_order[i]];
+}
+
+}  // namespace
+
+BuiltIndex build_tree(MatrixView vectors, const BuildOptions& options,
+                      std::span<const VectorId> ids, Progress& progress) {
+  const unsigned threads = base::resolve_threads(options.threads);
+  check_options(options);
+  if (!ids.empty() && ids.size() != vectors.rows) {
+    refuse("ids: expected one per row, " + std::to_string(vectors.rows) + ", found " +
+           std::to_string(ids.size()));
+  }
+  progress.start_phase("validate", vectors.rows);
+  validate_rows(vectors, options.metric, "vectors", threads);
+  const std::vector<std::uint32_t> id_order = order_by_id(ids);
+
+  BuiltIndex built;
+  OwnedIndexData& data = built.data;
+  const std::size_t lifted_dim = quantize::Frame::lifted_dim(options.metric, vectors.dim);
+  const std::size_t padded_dim = quantize::Frame::padded_dim(options.metric, vectors.dim);
+  data.parameters.metric = static_cast<std::uint32_t>(options.metric);
+  data.parameters.dim = static_cast<std::uint32_t>(vectors.dim);
+  data.parameters.padded_dim = static_cast<std::uint32_t>(padded_dim);
+  data.parameters.refine_bits = options.refine_bits;
+  data.parameters.rows = vectors.rows;
+  data.parameters.seed = options.seed;
+  if (options.metric == Metric::inner_product && vectors.rows != 0) {
+    data.parameters.max_norm = largest_norm(vectors, threads);
+  }
+  data.rotation_signs.resize(quantize::Rotation::sign_bytes(padded_dim));
+  quantize::Rotation::draw_signs(options.seed, data.rotation_signs);
+  data.mean.assign(lifted_dim, 0.0f);
+  quantize::Frame frame(options.metric, vectors.dim, data.parameters.max_norm, data.mean,
+                        data.rotation_signs);
+  const LiftedRows lifted(vectors, frame);
+  const std::vector<float> mean = mean_of(lifted, threads);
+  std::copy(mean.begin(), mean.end(), data.mean.begin());  // in place: the frame borrows it
+
+  const std::vector<Partition> levels = partition_levels(lifted, options, threads, progress);
+  const Shape shape = shape_of(levels, vectors.rows);
+  data.parameters.lists = static_cast<std::uint32_t>(shape.lists.size());
+  data.parameters.levels = shape.lists[0].level + 1;
+  data.parameters.blocks = shape.blocks;
+  encode_centroids(levels, shape, frame, threads, data);
+  encode_lists(vectors, shape, frame, threads, progress, data);
+  set_ids(ids, shape.rows_in_order, id_order, data);
+
+  progress.start_phase("arrange", vectors.rows);
+  built.store = std::make_unique<MemoryVectorStore>(
+      vectors.rows, vectors.dim, [&](std::size_t first, std::size_t count, float* out) {
+        for (std::size_t i = 0; i < count; ++i) {
+          std::copy_n(vectors.row(shape.rows_in_order[first + i]), vectors.dim,
+                      out + i * vectors.dim);
+        }
+        progress.advance(count);
+      });
+  return built;
+}
+
+}  // namespace cairn::index

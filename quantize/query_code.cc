@@ -1,0 +1,28 @@
+#include "quantize/query_code.h"
+
+#include "quantize/kernels/kernels.h"
+
+namespace cairn::quantize {
+
+void QueryCode::prepare(const Frame& frame, const float* query, unsigned refine_code_bits) {
+  const kernels::Kernels& k = kernels::active();
+  const std::size_t padded_dim = frame.padded_dim();
+  rotated.reserve_discarding(padded_dim);
+  table.reserve_discarding(padded_dim * 4);
+  distance_map = frame.rotate_query(query, rotated.data());
+  k.dot_rows(rotated.data(), rotated.data(), padded_dim, nullptr, 1, padded_dim, &squared_norm);
+
+  float sum = 0;
+  for (std::size_t j = 0; j < padded_dim; ++j) sum += rotated[j];
+  const kernels::TableScale scale = k.build_table(rotated.data(), padded_dim, table.data());
+  table_step = scale.step;
+  scan_offset = scale.low - 0.5f * sum;
+
+  if (refine_code_bits == 0) return;
+  high.reserve_discarding(padded_dim);
+  low.reserve_discarding(padded_dim);
+  refine_step = k.quantize_query(rotated.data(), padded_dim, high.data(), low.data());
+  refine_offset = -0.5f * static_cast<float>((1u << refine_code_bits) - 1) * sum;
+}
+
+}  // namespace cairn::quantize

@@ -1,0 +1,117 @@
+#pragma once
+
+// The only POSIX calls of this room: files, atomic replacement, mappings. Every failure is an
+// Error(io), or Error(not_found) for a missing file to read, that names the operation, the path and
+// the system's own reason.
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+
+namespace cairn::storage {
+
+// An open file descriptor. Move-only. One thread.
+class File {
+ public:
+  File() = default;
+  // Takes over `descriptor`; `path` is for messages.
+  File(int descriptor, std::filesystem::path path);
+  File(File&& other) noexcept;
+  File& operator=(File&& other) noexcept;
+  ~File();
+
+  // Throws not_found if there is no such file, io if it cannot be opened or is not a regular file.
+  static File open_for_reading(const std::filesystem::path& path);
+
+  std::uint64_t size() const;
+  // Fills `bytes` from `offset` on; a file that ends before is Error(io).
+  void read_at(std::uint64_t offset, std::span<std::byte> bytes) const;
+  // Writes all of `bytes` at `offset`, however often the system stops short or is interrupted.
+  void write_at(std::uint64_t offset, std::span<const std::byte> bytes);
+  // Reserves disk space for [offset, offset + bytes), so that a full disk is noticed now and not
+  // after gigabytes of work. Does nothing where the file system knows no such thing.
+  void reserve(std::uint64_t offset, std::uint64_t bytes);
+  void sync();
+  // Reports what a destructor would have to swallow.
+  void close();
+
+  // May this process write the file, or does it own it? What mincore() asks before it tells the
+  // truth about pages.
+  bool may_inspect_residency() const noexcept;
+
+  int descriptor() const noexcept { return descriptor_; }
+  const std::filesystem::path& path() const noexcept { return path_; }
+
+ private:
+  int descriptor_ = -1;
+  std::filesystem::path path_;
+};
+
+// A file that takes the place of `target` at commit(), complete and durable, or leaves no trace.
+//
+// Until then it has no name at all where the file system offers that (O_TMPFILE), so not even a
+// killed process leaves anything but, if it dies between the last two system calls of commit(), one
+// complete file named .cairn-*.tmp. Elsewhere it has such a name from the beginning. A symbolic
+// link at `target` is replaced, not followed. One thread.
+class AtomicFile {
+ public:
+  // Throws io if the directory does not exist or nothing can be created in it, or if `target` is a
+  // directory or names no file.
+  explicit AtomicFile(const std::filesystem::path& target, bool may_be_nameless = true);
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+  ~AtomicFile();
+
+  File& file() noexcept { return file_; }
+
+  // fsync, rename over the target, fsync of the directory. If it throws, the target is as it was,
+  // unless only the last fsync failed: then the new file is in place but may not survive a power
+  // cut, and the message says so.
+  void commit();
+
+ private:
+  bool open_without_name();
+  void open_with_temporary_name();
+  void link_temporary_name();
+  void remove_temporary_name() noexcept;
+
+  std::filesystem::path target_;
+  File directory_;
+  File file_;
+  std::string temporary_name_;  // empty while the file has no name
+};
+
+enum class Advice { normal, random, will_need };
+
+// A whole file mapped read-only and shared, advised as `random` to begin with, since read-ahead
+// around a header and a trailer would read megabytes that nobody asked for. Move-only. Const calls
+// may run concurrently.
+class Mapping {
+ public:
+  Mapping() = default;
+  // `bytes` > 0, at most the file's size. The file may be closed afterwards.
+  Mapping(const File& file, std::uint64_t bytes);
+  Mapping(Mapping&& other) noexcept;
+  Mapping& operator=(Mapping&& other) noexcept;
+  ~Mapping();
+
+  std::span<const std::byte> bytes() const noexcept { return {data_, bytes_}; }
+
+ private:
+  const std::byte* data_ = nullptr;
+  std::size_t bytes_ = 0;
+};
+
+std::size_t page_size() noexcept;
+
+// Hints about mapped memory; failures are ignored, as hints may be. `random` (no read-ahead) takes
+// the pages that lie wholly inside `range`, since their neighbours are somebody else's; `will_need`
+// and `normal` take every page it touches.
+void advise(std::span<const std::byte> range, Advice advice) noexcept;
+
+// Is the page that holds `address`, inside a mapping, in memory? True if the system will not say.
+bool is_resident(const std::byte* address) noexcept;
+
+}  // namespace cairn::storage

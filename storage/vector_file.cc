@@ -1,0 +1,171 @@
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "cairn/error.h"
+#include "cairn/io.h"
+
+#include "storage/file.h"
+#include "storage/vector_file_layout.h"
+
+namespace cairn {
+namespace {
+
+using storage::fail_vector_file;
+using storage::File;
+using storage::VectorLayout;
+
+constexpr std::size_t kReadBytes = std::size_t{1} << 20;
+
+// An integer that its float32 equals exactly: no more than 24 bits between the first one and the
+// last.
+template <typename Source>
+bool fits_float32(Source value) noexcept {
+  auto magnitude = static_cast<std::uint64_t>(value);
+  if (std::is_signed_v<Source> && value < 0) magnitude = 0 - magnitude;
+  constexpr int kMantissaBits = std::numeric_limits<float>::digits;
+  return magnitude == 0 || std::bit_width(magnitude) - std::countr_zero(magnitude) <= kMantissaBits;
+}
+
+template <typename Target, typename Source>
+bool is_convertible(Source value) noexcept {
+  if constexpr (std::is_same_v<Source, float>) {
+    return true;
+  } else if constexpr (std::is_same_v<Source, double>) {
+    return !std::isfinite(value) || std::isfinite(static_cast<float>(value));
+  } else if constexpr (std::is_same_v<Target, float>) {
+    return sizeof(Source) == 1 || fits_float32(value);
+  } else {
+    return std::in_range<Target>(value);
+  }
+}
+
+template <typename Target>
+const char* target_name() noexcept {
+  if (std::is_same_v<Target, float>) return "float32";
+  return std::is_same_v<Target, std::int32_t> ? "int32" : "an id";
+}
+
+template <typename Target, typename Source>
+void convert(const File& file, const VectorLayout& layout, const std::byte* bytes,
+             std::uint64_t first, std::uint64_t count, Target* out) {
+  for (std::uint64_t i = 0; i < count; ++i) {
+    Source value;
+    std::memcpy(&value, bytes + i * sizeof(Source), sizeof(Source));
+    if (!is_convertible<Target>(value)) {
+      fail_vector_file(ErrorCode::invalid_argument, file.path(),
+                       "row " + std::to_string((first + i) / layout.dim) + ", column " +
+                           std::to_string((first + i) % layout.dim) + " is " +
+                           storage::format_value(value) + ", which " + target_name<Target>() +
+                           " cannot hold");
+    }
+    out[i] = static_cast<Target>(value);
+  }
+}
+
+template <typename Target, typename Source>
+void read_dense(const File& file, const VectorLayout& layout, std::uint64_t count, Target* out) {
+  if constexpr (std::is_same_v<Target, Source>) {
+    file.read_at(layout.first_value, std::as_writable_bytes(std::span(out, count)));
+  } else {
+    std::vector<std::byte> buffer(std::min<std::uint64_t>(kReadBytes, count * sizeof(Source)));
+    const std::uint64_t capacity = kReadBytes / sizeof(Source);
+    for (std::uint64_t first = 0; first < count; first += capacity) {
+      const std::uint64_t n = std::min(capacity, count - first);
+      const std::span<std::byte> bytes = std::span(buffer).first(n * sizeof(Source));
+      file.read_at(layout.first_value + first * sizeof(Source), bytes);
+      convert<Target, Source>(file, layout, bytes.data(), first, n, out + first);
+    }
+  }
+}
+
+// Rows that each repeat the dimension.
+template <typename Target, typename Source>
+void read_prefixed(const File& file, const VectorLayout& layout, std::uint64_t rows, Target* out) {
+  const std::uint64_t row_bytes = layout.row_gap + layout.dim * sizeof(Source);
+  const std::uint64_t capacity = std::max<std::uint64_t>(1, kReadBytes / row_bytes);
+  std::vector<std::byte> buffer(std::min(capacity, rows) * row_bytes);
+  for (std::uint64_t first = 0; first < rows; first += capacity) {
+    const std::uint64_t n = std::min(capacity, rows - first);
+    file.read_at(first * row_bytes, std::span(buffer).first(n * row_bytes));
+    for (std::uint64_t i = 0; i < n; ++i) {
+      const std::byte* const row = buffer.data() + i * row_bytes;
+      std::int32_t dim;
+      std::memcpy(&dim, row, sizeof dim);
+      if (static_cast<std::uint64_t>(dim) != layout.dim) {
+        fail_vector_file(ErrorCode::corrupt, file.path(),
+                         "row " + std::to_string(first + i) + " has dimension " +
+                             std::to_string(dim) + "; expected " + std::to_string(layout.dim) +
+                             " as in row 0");
+      }
+      convert<Target, Source>(file, layout, row + layout.row_gap, (first + i) * layout.dim,
+                              layout.dim, out + (first + i) * layout.dim);
+    }
+  }
+}
+
+template <typename Target>
+Matrix<Target> read_matrix(const File& file, const VectorLayout& layout, std::uint64_t max_rows) {
+  Matrix<Target> matrix;
+  matrix.rows = std::min(layout.rows, max_rows);
+  matrix.dim = layout.dim;
+  matrix.values.resize(matrix.rows * matrix.dim);
+  storage::visit_element_type(layout.element, [&]<typename Source>(std::type_identity<Source>) {
+    if constexpr (std::is_integral_v<Target> && std::is_floating_point_v<Source>) {
+      fail_vector_file(ErrorCode::invalid_argument, file.path(),
+                       std::string("holds ") + storage::element_name(layout.element) +
+                           " values; expected integers");
+    } else if (layout.row_gap == 0) {
+      read_dense<Target, Source>(file, layout, matrix.rows * matrix.dim, matrix.values.data());
+    } else {
+      read_prefixed<Target, Source>(file, layout, matrix.rows, matrix.values.data());
+    }
+  });
+  return matrix;
+}
+
+struct OpenVectorFile {
+  File file;
+  VectorLayout layout;
+};
+
+OpenVectorFile open_vector_file(const std::filesystem::path& path) {
+  const storage::VectorFileType type = storage::vector_file_type(path);
+  File file = File::open_for_reading(path);
+  const VectorLayout layout = read_vector_layout(file, type);
+  return {std::move(file), layout};
+}
+
+}  // namespace
+
+VectorFileInfo read_vector_file_info(const std::filesystem::path& path) {
+  const auto [file, layout] = open_vector_file(path);
+  return {layout.rows, layout.dim, layout.element, file.size()};
+}
+
+Matrix<float> read_vectors(const std::filesystem::path& path, std::size_t max_rows) {
+  const auto [file, layout] = open_vector_file(path);
+  return read_matrix<float>(file, layout, max_rows);
+}
+
+Matrix<std::int32_t> read_int_matrix(const std::filesystem::path& path) {
+  const auto [file, layout] = open_vector_file(path);
+  return read_matrix<std::int32_t>(file, layout, layout.rows);
+}
+
+std::vector<VectorId> read_ids(const std::filesystem::path& path) {
+  const auto [file, layout] = open_vector_file(path);
+  if (layout.dim != 1) {
+    fail_vector_file(ErrorCode::invalid_argument, path,
+                     std::to_string(layout.dim) + " columns; ids are one column");
+  }
+  return std::move(read_matrix<VectorId>(file, layout, layout.rows).values);
+}
+
+}  // namespace cairn

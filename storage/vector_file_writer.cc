@@ -1,0 +1,173 @@
+// The writing half of cairn/io.h.
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "cairn/error.h"
+#include "cairn/io.h"
+
+#include "storage/file.h"
+#include "storage/vector_file_layout.h"
+#include "storage/vector_file_npy.h"
+
+namespace cairn {
+namespace {
+
+using storage::fail_vector_file;
+using storage::VectorFileType;
+using storage::VectorFormat;
+
+constexpr std::size_t kWriteBytes = std::size_t{1} << 20;
+
+// Appends to a file through a buffer.
+class Appender {
+ public:
+  explicit Appender(storage::File& file) : file_(file) { buffer_.reserve(kWriteBytes); }
+
+  void append(std::span<const std::byte> bytes) {
+    if (buffer_.size() + bytes.size() > kWriteBytes) flush();
+    if (bytes.size() >= kWriteBytes) {
+      write(bytes);
+    } else {
+      buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
+    }
+  }
+
+  template <typename T>
+  void append_value(const T& value) {
+    append(std::as_bytes(std::span(&value, 1)));
+  }
+
+  void flush() {
+    write(buffer_);
+    buffer_.clear();
+  }
+
+ private:
+  void write(std::span<const std::byte> bytes) {
+    file_.write_at(offset_, bytes);
+    offset_ += bytes.size();
+  }
+
+  storage::File& file_;
+  std::uint64_t offset_ = 0;
+  std::vector<std::byte> buffer_;
+};
+
+template <typename T>
+struct Source {
+  const T* values;
+  std::size_t rows;
+  std::size_t dim;
+};
+
+void check_shape(const std::filesystem::path& path, VectorFileType type, std::size_t rows,
+                 std::size_t dim) {
+  const std::size_t max_rows = type.format == VectorFormat::bin
+                                   ? std::numeric_limits<std::uint32_t>::max()
+                                   : std::numeric_limits<std::size_t>::max();
+  const std::size_t max_dim = type.format == VectorFormat::vecs
+                                  ? std::numeric_limits<std::int32_t>::max()
+                                  : std::numeric_limits<std::uint32_t>::max();
+  if (rows < 1 || dim < 1 || rows > max_rows || dim > max_dim) {
+    fail_vector_file(ErrorCode::invalid_argument, path,
+                     "cannot write " + std::to_string(rows) + " x " + std::to_string(dim) +
+                         " values; expected 1 to " + std::to_string(max_rows) + " rows and 1 to " +
+                         std::to_string(max_dim) + " columns");
+  }
+}
+
+// The row as bytes of a file whose elements are uint8.
+void narrow_row(const std::filesystem::path& path, const float* values, std::size_t row,
+                std::span<std::uint8_t> out) {
+  for (std::size_t column = 0; column < out.size(); ++column) {
+    const float value = values[column];
+    if (!(value >= 0 && value <= 255) ||
+        static_cast<float>(static_cast<std::uint8_t>(value)) != value) {
+      fail_vector_file(ErrorCode::invalid_argument, path,
+                       "row " + std::to_string(row) + ", column " + std::to_string(column) +
+                           " is " + storage::format_value(value) +
+                           "; uint8 holds integers 0 to 255");
+    }
+    out[column] = static_cast<std::uint8_t>(value);
+  }
+}
+
+template <typename T>
+void append_header(Appender& out, VectorFileType type, const Source<T>& source, bool is_list) {
+  if (type.format == VectorFormat::bin) {
+    out.append_value(static_cast<std::uint32_t>(source.rows));
+    out.append_value(static_cast<std::uint32_t>(source.dim));
+  } else if (type.format == VectorFormat::npy) {
+    const std::string header =
+        storage::make_npy_header(type.element, source.rows, is_list ? 0 : source.dim);
+    out.append(std::as_bytes(std::span(header)));
+  }
+}
+
+template <typename T>
+void write_matrix(const std::filesystem::path& path, VectorFileType type, const Source<T>& source,
+                  bool is_list = false) {
+  check_shape(path, type, source.rows, source.dim);
+  storage::AtomicFile target(path);
+  Appender out(target.file());
+  append_header(out, type, source, is_list);
+  std::vector<std::uint8_t> narrow;
+  for (std::size_t row = 0; row < source.rows; ++row) {
+    if (type.format == VectorFormat::vecs) {
+      out.append_value(static_cast<std::int32_t>(source.dim));
+    }
+    const T* const values = source.values + row * source.dim;
+    if constexpr (std::is_same_v<T, float>) {
+      if (type.element == ElementType::u8) {
+        narrow.resize(source.dim);
+        narrow_row(path, values, row, narrow);
+        out.append(std::as_bytes(std::span(narrow)));
+        continue;
+      }
+    }
+    out.append(std::as_bytes(std::span(values, source.dim)));
+  }
+  out.flush();
+  target.commit();
+}
+
+[[noreturn]] void refuse_extension(const std::filesystem::path& path, const char* what,
+                                   const char* expected) {
+  fail_vector_file(ErrorCode::invalid_argument, path,
+                   std::string("cannot hold ") + what + "; expected " + expected);
+}
+
+}  // namespace
+
+void write_vectors(const std::filesystem::path& path, MatrixView vectors) {
+  const VectorFileType type = storage::vector_file_type(path);
+  if (type.element != ElementType::f32 && type.element != ElementType::u8) {
+    refuse_extension(path, "vectors", ".fbin, .fvecs, .npy, .u8bin or .bvecs");
+  }
+  write_matrix<float>(path, type, {vectors.data, vectors.rows, vectors.dim});
+}
+
+void write_int_matrix(const std::filesystem::path& path, const std::int32_t* values,
+                      std::size_t rows, std::size_t dim) {
+  VectorFileType type = storage::vector_file_type(path);
+  if (type.format == VectorFormat::npy) type.element = ElementType::i32;
+  if (type.element != ElementType::i32) {
+    refuse_extension(path, "integers", ".ibin, .ivecs or .npy");
+  }
+  write_matrix<std::int32_t>(path, type, {values, rows, dim});
+}
+
+void write_ids(const std::filesystem::path& path, const std::vector<VectorId>& ids) {
+  VectorFileType type = storage::vector_file_type(path);
+  if (type.format == VectorFormat::npy) type.element = ElementType::u64;
+  if (type.element != ElementType::u64) refuse_extension(path, "ids", ".u64bin or .npy");
+  write_matrix<VectorId>(path, type, {ids.data(), ids.size(), 1}, true);
+}
+
+}  // namespace cairn

@@ -1,0 +1,205 @@
+// ClusteredIndex with files: saving, opening, moving full vectors between stores.
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cairn/clustered_index.h"
+#include "cairn/error.h"
+
+#include "base/random.h"
+#include "tests/util/random_vectors.h"
+#include "tests/util/temp_dir.h"
+
+namespace cairn {
+namespace {
+
+using test::clustered_vectors;
+using test::TempDir;
+using test::Vectors;
+
+std::string read_file(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+void write_file(const std::filesystem::path& path, const std::string& bytes) {
+  std::ofstream(path, std::ios::binary) << bytes;
+}
+
+std::size_t entries_in(const std::filesystem::path& dir) {
+  std::size_t count = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(dir)) ++count;
+  return count;
+}
+
+// Ids and distances as bits, for all queries under a few options.
+std::vector<std::uint64_t> answers(const ClusteredIndex& index, const Vectors& queries) {
+  std::vector<std::uint64_t> bits;
+  for (const SearchOptions& options : {SearchOptions{.k = 10}, SearchOptions{.k = 3, .probes = 2},
+                                       SearchOptions{.k = 5, .probes = 1000, .rerank_factor = 8}}) {
+    const BatchResult result = index.search_batch(queries.view(), options);
+    for (std::size_t i = 0; i < result.ids.size(); ++i) {
+      std::uint32_t distance;
+      std::memcpy(&distance, &result.distances[i], sizeof(distance));
+      bits.push_back(result.ids[i]);
+      bits.push_back(distance);
+    }
+  }
+  return bits;
+}
+
+// A store without contiguous rows.
+class CopyingStore final : public VectorStore {
+ public:
+  explicit CopyingStore(const ClusteredIndex& index)
+      : rows_(index.size()), dim_(index.dim()), values_(rows_ * dim_) {
+    index.read_rows(0, rows_, values_.data());
+  }
+  std::size_t rows() const noexcept override { return rows_; }
+  std::size_t dim() const noexcept override { return dim_; }
+  void read(std::span<const std::uint32_t> rows, float* out) const override {
+    for (const std::uint32_t row : rows) {
+      std::copy_n(values_.data() + row * dim_, dim_, out);
+      out += dim_;
+    }
+  }
+  StoreStats stats() const override { return {.ram_bytes = values_.size() * sizeof(float)}; }
+
+ private:
+  std::size_t rows_;
+  std::size_t dim_;
+  std::vector<float> values_;
+};
+
+TEST(IndexStorage, EveryStoreGivesTheSameAnswers) {
+  const TempDir dir;
+  const Vectors rows = clustered_vectors(3000, 50, 30, 1);
+  const Vectors queries = clustered_vectors(40, 50, 30, 2);
+  for (const Metric metric : {Metric::l2, Metric::inner_product, Metric::cosine}) {
+    for (const unsigned refine_bits : {0u, 4u}) {
+      ClusteredIndex index =
+          ClusteredIndex::build(rows.view(), {.metric = metric, .refine_bits = refine_bits});
+      const std::vector<std::uint64_t> expected = answers(index, queries);
+      EXPECT_EQ(index.storage_kind(), StorageKind::memory);
+      const std::size_t in_memory = index.memory_usage_bytes();
+      index.use_mmap_storage(dir.path() / "vectors");
+      EXPECT_TRUE(index.is_using_mmap());
+      EXPECT_EQ(index.memory_usage_bytes() + 3000 * 50 * sizeof(float), in_memory);
+      EXPECT_EQ(answers(index, queries), expected);
+      EXPECT_THROW(index.use_mmap_storage(dir.path() / "again"), Error);
+      EXPECT_FALSE(std::filesystem::exists(dir.path() / "again"));
+      index.save(dir.path() / "index.cairn");
+      index.use_storage(std::make_unique<CopyingStore>(index));
+      EXPECT_EQ(index.storage_kind(), StorageKind::custom);
+      EXPECT_EQ(answers(index, queries), expected);
+      index.use_memory_storage();
+      EXPECT_EQ(answers(index, queries), expected);
+
+      ClusteredIndex opened = ClusteredIndex::open(dir.path() / "index.cairn", {.verify = true});
+      EXPECT_TRUE(opened.is_using_mmap());
+      EXPECT_TRUE(opened.stats().index_is_mapped);
+      EXPECT_EQ(answers(opened, queries), expected);
+      opened.use_memory_storage();
+      EXPECT_EQ(answers(opened, queries), expected);
+      opened.save(dir.path() / "again.cairn");
+      EXPECT_EQ(read_file(dir.path() / "index.cairn"), read_file(dir.path() / "again.cairn"));
+      opened.use_mmap_storage(dir.path() / "more");
+      EXPECT_EQ(answers(opened, queries), expected);
+    }
+  }
+}
+
+TEST(IndexStorage, SameSeedSameBytesWhateverTheThreads) {
+  const TempDir dir;
+  const Vectors rows = clustered_vectors(9000, 40, 90, 1);
+  BuildOptions options{.metric = Metric::cosine, .threads = 1};
+  ClusteredIndex::build(rows.view(), options).save(dir.path() / "one");
+  options.threads = 2;
+  ClusteredIndex::build(rows.view(), options).save(dir.path() / "two");
+  options.threads = 5;
+  ClusteredIndex::build(rows.view(), options).save(dir.path() / "five");
+  options.seed = 2;
+  ClusteredIndex::build(rows.view(), options).save(dir.path() / "other");
+  const std::string one = read_file(dir.path() / "one");
+  EXPECT_TRUE(one == read_file(dir.path() / "two"));
+  EXPECT_TRUE(one == read_file(dir.path() / "five"));
+  EXPECT_FALSE(one == read_file(dir.path() / "other"));
+}
+
+TEST(IndexStorage, EmptyAndTinyIndexesSurviveAFile) {
+  const TempDir dir;
+  for (const std::size_t n : {0, 1, 40}) {
+    const Vectors rows = clustered_vectors(n, 5, 2, 3);
+    const ClusteredIndex index = ClusteredIndex::build(rows.view());
+    index.save(dir.path() / "index");
+    ClusteredIndex opened = ClusteredIndex::open(dir.path() / "index", {.verify = true});
+    EXPECT_EQ(opened.size(), n);
+    const std::vector<float> query(5, 0.5f);
+    EXPECT_EQ(opened.search(query), index.search(query));
+    opened.use_memory_storage();
+    EXPECT_EQ(opened.search(query), index.search(query));
+  }
+}
+
+TEST(IndexStorage, FailedSaveLeavesThePreviousFile) {
+  const TempDir dir;
+  const Vectors rows = clustered_vectors(100, 5, 2, 3);
+  const ClusteredIndex index = ClusteredIndex::build(rows.view());
+  EXPECT_THROW(index.save(dir.path() / "missing" / "index"), Error);
+  EXPECT_THROW(index.save(dir.path()), Error);  // a directory
+  EXPECT_EQ(entries_in(dir.path()), 0u);
+  EXPECT_THROW(ClusteredIndex::open(dir.path() / "nothing"), Error);
+}
+
+TEST(IndexStorage, RefusesForeignStores) {
+  const Vectors rows = clustered_vectors(100, 5, 2, 3);
+  ClusteredIndex index = ClusteredIndex::build(rows.view());
+  EXPECT_THROW(index.use_storage(nullptr), Error);
+  EXPECT_THROW(
+      index.use_storage(std::make_unique<MemoryVectorStore>(MatrixView{rows.values.data(), 99, 5})),
+      Error);
+  EXPECT_EQ(index.search({rows.row(3), 5}, {.k = 1})[0].id, 3u);
+}
+
+// A damaged file is refused at open, or opens and answers without leaving its memory.
+TEST(IndexStorage, DamageNeverCrashesASearch) {
+  const TempDir dir;
+  const Vectors rows = clustered_vectors(600, 12, 6, 3);
+  ClusteredIndex::build(rows.view(), {.branching_factor = 4, .max_leaf_size = 30})
+      .save(dir.path() / "good");
+  const std::string good = read_file(dir.path() / "good");
+  base::Random random(5);
+  std::size_t refused = 0;
+  std::size_t searched = 0;
+  for (int round = 0; round < 600; ++round) {
+    std::string bad = good;
+    // Half of the rounds aim at the header and the small sections behind it.
+    const std::size_t range =
+        round % 2 == 0 ? bad.size() : std::min<std::size_t>(bad.size(), 12288);
+    for (std::uint64_t flips = 1 + random.below(4); flips > 0; --flips) {
+      char& byte = bad[random.below(range)];
+      byte = static_cast<char>(byte ^ (1 << random.below(8)));
+    }
+    write_file(dir.path() / "bad", bad);
+    try {
+      const ClusteredIndex index = ClusteredIndex::open(dir.path() / "bad");
+      for (const std::size_t probes : {0, 3, 1000}) {
+        index.search({rows.row(0), 12}, {.k = 10, .probes = probes});
+        index.search({rows.row(0), 12}, {.k = 10, .probes = probes, .rerank_factor = 3});
+      }
+      index.vector(7);
+      ++searched;
+    } catch (const Error&) {
+      ++refused;
+    }
+  }
+  EXPECT_GT(refused, 100u);
+  EXPECT_GT(searched, 100u);
+}
+
+}  // namespace
+}  // namespace cairn
