@@ -60,7 +60,7 @@ CLI::Option* add_metric_option(CLI::App& command, Metric& metric) {
 
 CLI::Option* add_k_option(CLI::App& command, std::size_t& k) {
   return command.add_option("--k,-k", k, "neighbours per query")
-      ->check(at_least(1))
+      ->check(CLI::Range(std::size_t{1}, kMaxRows))
       ->capture_default_str();
 }
 

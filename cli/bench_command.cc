@@ -2,8 +2,11 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <limits>
 #include <memory>
+#include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -23,6 +26,7 @@
 #include "cli/interruption.h"
 #include "cli/machine_facts.h"
 #include "cli/progress_bar.h"
+#include "cli/query_file.h"
 #include "cli/text_file.h"
 
 namespace cairn::cli {
@@ -53,6 +57,10 @@ struct BenchArguments {
   GalleryOptions gallery;
 };
 
+unsigned resolved_threads(unsigned threads) {
+  return threads != 0 ? threads : std::max(1u, std::thread::hardware_concurrency());
+}
+
 // The index under test and what is known of how it came to be.
 struct Subject {
   ClusteredIndex index;
@@ -81,7 +89,7 @@ Subject make_subject(const BenchArguments& arguments) {
   const std::chrono::duration<double> build_seconds = Clock::now() - build_start;
   return {std::move(index),
           std::move(base),
-          {{"seconds", build_seconds.count()}, {"threads", options.threads}}};
+          {{"seconds", build_seconds.count()}, {"threads", resolved_threads(options.threads)}}};
 }
 
 // Puts full vectors where --storage says. A mapped file needs no name once it is mapped.
@@ -208,15 +216,10 @@ void run_bench(BenchArguments arguments) {
   if (!arguments.query_labels.empty()) {
     arguments.gallery.query_labels = read_lines(arguments.query_labels);
   }
-  const Matrix<float> queries = read_vectors(arguments.queries, arguments.max_queries);
-  arguments.plan.queries = {queries.values.data(), queries.rows, queries.dim};
   Subject subject = make_subject(arguments);
-  if (queries.dim != subject.index.dim()) {
-    throw Error(ErrorCode::invalid_argument,
-                arguments.queries.string() + ": queries have dimension " +
-                    std::to_string(queries.dim) + "; expected that of the index, " +
-                    std::to_string(subject.index.dim()));
-  }
+  const Matrix<float> queries =
+      read_queries(arguments.queries, subject.index, arguments.max_queries);
+  arguments.plan.queries = {queries.values.data(), queries.rows, queries.dim};
   const BenchTruth truth = find_truth(arguments, subject, arguments.plan.queries);
   set_storage(subject.index, arguments.storage);
   const std::vector<BenchPoint> points = measure_all(arguments, subject.index, truth);

@@ -3,6 +3,7 @@
 // Queries and what was found for them, to look at: pictures or words.
 
 #include <cstddef>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>

@@ -12,6 +12,7 @@ using nlohmann::json;
 
 constexpr double kHeadlineRecall = 0.95;
 constexpr double kMostBuckets = 40;
+constexpr double kMostMedians = 5;
 
 // How well a point answers "what at recall 0.95?": larger is better.
 auto headline_rank(const BenchPoint& point) {
@@ -57,15 +58,17 @@ json points_to_json(const std::vector<BenchPoint>& points, const BenchPlan& plan
   return array;
 }
 
-// Buckets of equal, round width from the fastest query up to the 99.5th percentile, and one for the
-// slow rest, which would otherwise squeeze all others into a corner.
+// Buckets of equal, round width from the fastest query up to the 99.5th percentile, or five times
+// the median where the machine was disturbed, and one for the slow rest, which would otherwise
+// squeeze all others into a corner.
 json latency_histogram(const std::vector<BenchPoint>& points) {
   if (points.empty()) return nullptr;
   const BenchPoint& point = *std::max_element(
       points.begin(), points.end(),
       [](const auto& a, const auto& b) { return headline_rank(a) < headline_rank(b); });
   const std::vector<double>& sorted = point.latencies_us;
-  const double high = sorted[(sorted.size() - 1) * 995 / 1000];
+  const double high =
+      std::min(sorted[(sorted.size() - 1) * 995 / 1000], kMostMedians * point.p50_us);
   const double width = round_step_up(std::max((high - sorted.front()) / kMostBuckets, 1e-3));
   std::vector<double> edges{std::floor(sorted.front() / width) * width};
   const double first = edges.front();

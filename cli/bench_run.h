@@ -3,7 +3,9 @@
 // Measures searches: latency of each query, recall against known neighbours, work done.
 
 #include <cstddef>
+#include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 

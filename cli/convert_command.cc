@@ -1,11 +1,13 @@
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <limits>
 #include <memory>
 #include <string>
 
+#include <cairn/error.h>
 #include <cairn/io.h>
 
 #include "cli/arguments.h"
@@ -44,6 +46,24 @@ Content content_for(const std::filesystem::path& target, const VectorFileInfo& s
   }
 }
 
+// Integers from a file of floats, all of which must be integers; the rest is read_int_matrix()'s.
+Matrix<std::int32_t> read_integers(const std::filesystem::path& source, ElementType type) {
+  if (type != ElementType::f32 && type != ElementType::f64) return read_int_matrix(source);
+  const Matrix<float> floats = read_vectors(source);
+  Matrix<std::int32_t> matrix{{}, floats.rows, floats.dim};
+  matrix.values.reserve(floats.values.size());
+  for (const float value : floats.values) {
+    if (!(std::abs(value) < 0x1p31f) || value != std::trunc(value)) {
+      const std::size_t at = matrix.values.size();
+      throw Error(ErrorCode::invalid_argument,
+                  source.string() + ": row " + std::to_string(at / floats.dim) + ", column " +
+                      std::to_string(at % floats.dim) + " is no integer that int32 can hold");
+    }
+    matrix.values.push_back(static_cast<std::int32_t>(value));
+  }
+  return matrix;
+}
+
 void run_convert(const std::filesystem::path& source, const std::filesystem::path& target,
                  std::size_t max_rows) {
   require_writable(target);
@@ -56,7 +76,7 @@ void run_convert(const std::filesystem::path& source, const std::filesystem::pat
       break;
     }
     case Content::integers: {
-      const Matrix<std::int32_t> matrix = read_int_matrix(source);
+      const Matrix<std::int32_t> matrix = read_integers(source, info.type);
       write_int_matrix(target, matrix.values.data(), rows, matrix.dim);
       break;
     }

@@ -2,20 +2,18 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
-#include <limits>
 #include <memory>
-#include <string>
 #include <thread>
 #include <vector>
 
 #include <cairn/clustered_index.h>
-#include <cairn/error.h>
 #include <cairn/io.h>
 
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/interruption.h"
 #include "cli/progress_bar.h"
+#include "cli/query_file.h"
 #include "cli/result_files.h"
 #include "cli/text_file.h"
 
@@ -72,13 +70,7 @@ void print_first_rows(const BatchResult& result) {
 void run_search(const SearchArguments& arguments) {
   if (!arguments.output.empty()) require_writable(arguments.output);
   const ClusteredIndex index = ClusteredIndex::open(arguments.index);
-  const Matrix<float> queries = read_vectors(arguments.queries);
-  if (queries.dim != index.dim()) {
-    throw Error(ErrorCode::invalid_argument,
-                arguments.queries.string() + ": queries have dimension " +
-                    std::to_string(queries.dim) + "; expected that of the index, " +
-                    std::to_string(index.dim()));
-  }
+  const Matrix<float> queries = read_queries(arguments.queries, index);
   const auto start = std::chrono::steady_clock::now();
   const BatchResult result = search_all(index, queries, arguments.options);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;

@@ -13,6 +13,8 @@
 #include "cairn/error.h"
 #include "cairn/io.h"
 
+#include "tests/util/temp_dir.h"
+
 namespace cairn {
 namespace {
 
@@ -46,15 +48,6 @@ std::string npy_of(const std::string& type, const std::string& shape, const std:
 
 class VectorFile : public testing::Test {
  protected:
-  void SetUp() override {
-    directory_ = fs::path(testing::TempDir()) /
-                 (std::string("cairn_vector_file_") +
-                  testing::UnitTest::GetInstance()->current_test_info()->name());
-    fs::remove_all(directory_);
-    fs::create_directories(directory_);
-  }
-  void TearDown() override { fs::remove_all(directory_); }
-
   fs::path path(const std::string& name) const { return directory_ / name; }
 
   fs::path put(const std::string& name, const std::string& bytes) const {
@@ -67,10 +60,7 @@ class VectorFile : public testing::Test {
     return {std::istreambuf_iterator<char>(in), {}};
   }
 
-  std::size_t files() const {
-    return static_cast<std::size_t>(
-        std::distance(fs::directory_iterator(directory_), fs::directory_iterator()));
-  }
+  std::size_t files() const { return directory_.names().size(); }
 
   template <typename Call>
   std::string refusal(Call&& call, ErrorCode expected) const {
@@ -78,7 +68,7 @@ class VectorFile : public testing::Test {
       call();
     } catch (const Error& error) {
       EXPECT_EQ(std::string(to_string(error.code())), to_string(expected)) << error.what();
-      EXPECT_THAT(error.what(), HasSubstr(directory_.string()));
+      EXPECT_THAT(error.what(), HasSubstr(directory_.path().string()));
       return error.what();
     }
     ADD_FAILURE() << "nothing was thrown";
@@ -92,7 +82,7 @@ class VectorFile : public testing::Test {
   }
 
  private:
-  fs::path directory_;
+  test::TempDir directory_;
 };
 
 std::vector<float> awkward_floats(std::size_t count) {

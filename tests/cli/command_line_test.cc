@@ -1,0 +1,256 @@
+#include <limits>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "cairn/exact_search.h"
+#include "cairn/io.h"
+
+#include "tests/cli/command_runner.h"
+#include "tests/util/temp_dir.h"
+
+namespace cairn::test {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+constexpr std::size_t kRows = 3000;
+constexpr std::size_t kDim = 24;
+constexpr std::size_t kQueries = 50;
+
+// A base, queries from the same clusters, and an index, made once for all tests.
+class CommandLine : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    data_ = new TempDir;
+    Vectors all = write_sample(*data_ / "all.fbin", kRows + kQueries, kDim, 1);
+    write_vectors(*data_ / "base.fbin", {all.row(0), kRows, kDim});
+    write_vectors(*data_ / "query.fbin", {all.row(kRows), kQueries, kDim});
+    const CommandResult built = run_command(
+        data_->path(),
+        {"build", "--input", data("base.fbin"), "--output", data("base.cairn"), "--threads", "1"});
+    ASSERT_EQ(built.exit_code, 0) << built.err;
+  }
+  static void TearDownTestSuite() {
+    delete data_;
+    data_ = nullptr;
+  }
+
+  static std::string data(const std::string& name) { return (*data_ / name).string(); }
+  std::string path(const std::string& name) const { return (scratch_ / name).string(); }
+
+  CommandResult run(const std::vector<std::string>& arguments) const {
+    return run_command(scratch_.path(), arguments);
+  }
+
+  std::string succeed(const std::vector<std::string>& arguments) const {
+    const CommandResult result = run(arguments);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_EQ(result.err, "");
+    return result.out;
+  }
+
+  // One line on stderr, nothing on stdout, and no new file.
+  std::string fail(int exit_code, const std::vector<std::string>& arguments) const {
+    const auto before = scratch_.names();
+    const CommandResult result = run(arguments);
+    EXPECT_EQ(result.exit_code, exit_code) << result.err;
+    EXPECT_EQ(result.out, "");
+    EXPECT_THAT(result.err, StartsWith("cairn: "));
+    EXPECT_EQ(result.err.find('\n'), result.err.size() - 1) << result.err;
+    EXPECT_EQ(scratch_.names(), before);
+    return result.err;
+  }
+
+  TempDir scratch_;
+
+ private:
+  static inline TempDir* data_ = nullptr;
+};
+
+TEST_F(CommandLine, BuildIsTheSameForAnyThreads) {
+  succeed({"build", "--input", data("base.fbin"), "--output", path("two.cairn"), "--threads", "2"});
+  succeed({"search", "--index", data("base.cairn"), "--queries", data("query.fbin"), "--output",
+           path("one.ibin")});
+  succeed({"search", "--index", path("two.cairn"), "--queries", data("query.fbin"), "--output",
+           path("two.ibin"), "--threads", "1"});
+  EXPECT_EQ(read_file(path("one.ibin")), read_file(path("two.ibin")));
+}
+
+TEST_F(CommandLine, InfoDescribesTheIndex) {
+  const std::string text = succeed({"info", data("base.cairn")});
+  EXPECT_THAT(text, HasSubstr("3000 vectors of 24 dimensions, metric l2"));
+  EXPECT_THAT(text, HasSubstr("leaves scanned for recall@10"));
+  const auto json = nlohmann::json::parse(succeed({"info", "--json", data("base.cairn")}));
+  EXPECT_EQ(json["index"]["rows"], kRows);
+  EXPECT_EQ(json["index"]["dim"], kDim);
+  EXPECT_EQ(json["index"]["metric"], "l2");
+  EXPECT_EQ(json["file_bytes"], std::filesystem::file_size(data("base.cairn")));
+  EXPECT_EQ(json["calibrated_probes"].size(), 4u);
+  EXPECT_GE(json["calibrated_probes"][3]["probes"], json["calibrated_probes"][0]["probes"]);
+  std::uint64_t disk_bytes = 0;
+  for (const auto& tier : json["tiers"]) disk_bytes += tier["disk_bytes"].get<std::uint64_t>();
+  EXPECT_EQ(disk_bytes, kRows * kDim * sizeof(float));
+}
+
+TEST_F(CommandLine, TruthIsExactAndSearchOfAllLeavesFindsIt) {
+  succeed({"truth", "--input", data("base.fbin"), "--queries", data("query.fbin"), "--k", "10",
+           "--output", path("gt.ibin")});
+  const Matrix<std::int32_t> ids = read_int_matrix(path("gt.ibin"));
+  const Matrix<float> distances = read_vectors(path("gt.fbin"));
+  const Matrix<float> base = read_vectors(data("base.fbin"));
+  const Matrix<float> queries = read_vectors(data("query.fbin"));
+  const BatchResult expected = exact_search(
+      {base.values.data(), kRows, kDim}, {queries.values.data(), kQueries, kDim}, 10, Metric::l2);
+  EXPECT_EQ(ids.values, std::vector<std::int32_t>(expected.ids.begin(), expected.ids.end()));
+  EXPECT_EQ(distances.values, expected.distances);
+
+  succeed({"search", "--index", data("base.cairn"), "--queries", data("query.fbin"), "--k", "10",
+           "--probes", "100000", "--rerank", "300", "--output", path("found.ibin"), "--distances"});
+  EXPECT_EQ(read_file(path("found.ibin")), read_file(path("gt.ibin")));
+  EXPECT_EQ(read_file(path("found.fbin")), read_file(path("gt.fbin")));
+}
+
+TEST_F(CommandLine, SearchPrintsFirstRows) {
+  const std::string text = succeed({"search", "--index", data("base.cairn"), "--queries",
+                                    data("base.fbin"), "--k", "2", "--recall", "0.99"});
+  EXPECT_THAT(text, StartsWith("query 0:  0 (0)  "));
+  EXPECT_THAT(text, HasSubstr("... and 2990 more queries"));
+}
+
+TEST_F(CommandLine, IdsOfTheUserComeBack) {
+  std::vector<VectorId> ids(kRows);
+  for (std::size_t row = 0; row < kRows; ++row) ids[row] = 1000000 + 7 * row;
+  write_ids(path("ids.u64bin"), ids);
+  succeed({"build", "--input", data("base.fbin"), "--output", path("named.cairn"), "--ids",
+           path("ids.u64bin")});
+  EXPECT_THAT(succeed({"search", "--index", path("named.cairn"), "--queries", data("base.fbin"),
+                       "--k", "1", "--recall", "0.99"}),
+              StartsWith("query 0:  1000000 (0)\nquery 1:  1000007 (0)\n"));
+  ids[0] = 1ull << 40;
+  write_ids(path("ids.u64bin"), ids);
+  succeed({"build", "--input", data("base.fbin"), "--output", path("wide.cairn"), "--ids",
+           path("ids.u64bin")});
+  EXPECT_THAT(fail(1, {"search", "--index", path("wide.cairn"), "--queries", data("base.fbin"),
+                       "--k", "1", "--recall", "0.99", "--output", path("out.ibin")}),
+              HasSubstr("id 1099511627776 of query 0 does not fit int32"));
+}
+
+TEST_F(CommandLine, BuildsForEveryMetric) {
+  for (const std::string metric : {"l2", "ip", "cosine"}) {
+    succeed({"build", "--input", data("base.fbin"), "--output", path("m.cairn"), "--metric", metric,
+             "--refine-bits", "0", "--max-leaf-size", "100", "--iterations", "3"});
+    EXPECT_THAT(succeed({"info", path("m.cairn")}), HasSubstr("metric " + metric));
+  }
+}
+
+TEST_F(CommandLine, VerifyFindsEveryDamagedBlock) {
+  EXPECT_EQ(succeed({"verify", data("base.cairn")}), "ok\n");
+  const std::vector<std::byte> whole = read_file(data("base.cairn"));
+  for (std::size_t at = 0; at < whole.size(); at += whole.size() / 7) {
+    std::vector<std::byte> damaged = whole;
+    damaged[at] ^= std::byte{0x10};
+    write_file(path("damaged.cairn"), damaged);
+    fail(1, {"verify", path("damaged.cairn")});
+  }
+  write_file(path("damaged.cairn"), {whole.begin(), whole.end() - 1});
+  fail(1, {"info", path("damaged.cairn")});
+  fail(1, {"search", "--index", path("damaged.cairn"), "--queries", data("query.fbin")});
+}
+
+TEST_F(CommandLine, ConvertsThereAndBack) {
+  write_vectors(path("a.fbin"), Vectors{{1, 2, 3, 4, 255, 0}, 3, 2}.view());
+  std::string from = path("a.fbin");
+  for (const char* name :
+       {"b.fvecs", "c.npy", "d.u8bin", "e.bvecs", "f.ibin", "g.ivecs", "h.npy", "i.fbin"}) {
+    succeed({"convert", from, path(name)});
+    from = path(name);
+  }
+  EXPECT_EQ(read_file(path("i.fbin")), read_file(path("a.fbin")));
+  EXPECT_EQ(succeed({"convert", "--rows", "2", path("a.fbin"), path("two.fvecs")}),
+            "wrote 2 x 2 values to " + path("two.fvecs") + "\n");
+  EXPECT_EQ(read_vectors(path("two.fvecs")).values, (std::vector<float>{1, 2, 3, 4}));
+  EXPECT_THAT(fail(1, {"convert", data("base.fbin"), path("x.u8bin")}),
+              HasSubstr("row 0, column 0"));
+  EXPECT_THAT(fail(1, {"convert", data("base.fbin"), path("x.ibin")}),
+              HasSubstr("row 0, column 0"));
+  fail(1, {"convert", data("base.fbin"), path("x.u64bin")});
+  write_ids(path("ids.u64bin"), {1ull << 60, 3});
+  succeed({"convert", path("ids.u64bin"), path("ids.npy")});
+  succeed({"convert", path("ids.npy"), path("back.u64bin")});
+  EXPECT_EQ(read_file(path("back.u64bin")), read_file(path("ids.u64bin")));
+}
+
+TEST_F(CommandLine, WrongUsageExitsWithTwo) {
+  const std::string in = data("base.fbin"), out = path("x.cairn"), index = data("base.cairn"),
+                    queries = data("query.fbin");
+  fail(2, {});
+  fail(2, {"frobnicate"});
+  fail(2, {"build"});
+  fail(2, {"build", "--input", in});
+  EXPECT_THAT(fail(2, {"build", "--input", in, "--output", out, "--metric", "hamming"}),
+              HasSubstr("unknown metric 'hamming'; expected l2, ip or cosine"));
+  fail(2, {"build", "--input", in, "--output", out, "--refine-bits", "9"});
+  fail(2, {"build", "--input", in, "--output", out, "--frob"});
+  fail(2, {"build", "--input", in, "--output", out, "--threads", "-1"});
+  fail(2, {"search", "--index", index, "--queries", queries, "--k", "0"});
+  fail(2, {"search", "--index", index, "--queries", queries, "--recall", "0"});
+  fail(2, {"search", "--index", index, "--queries", queries, "--recall", "nan"});
+  fail(2, {"search", "--index", index, "--queries", queries, "--recall", "0.9", "--probes", "3"});
+  fail(2, {"search", "--index", index, "--queries", queries, "--output", path("x.fbin")});
+  fail(2, {"search", "--index", index, "--queries", queries, "--distances"});
+  fail(2, {"truth", "--input", in, "--queries", queries, "--output", path("gt.txt")});
+  fail(2, {"bench", "--queries", queries});
+  fail(2, {"bench", "--index", index, "--input", in, "--queries", queries});
+  fail(2, {"bench", "--index", index, "--metric", "l2", "--queries", queries});
+  fail(2, {"bench", "--index", index, "--queries", queries, "--recall", "0.9,1.5"});
+  fail(2, {"bench", "--index", index, "--queries", queries, "--image-shape", "28"});
+  fail(2, {"convert", in});
+}
+
+TEST_F(CommandLine, HelpAndVersionSucceed) {
+  EXPECT_THAT(succeed({"--help"}), HasSubstr("build"));
+  EXPECT_THAT(succeed({"--version"}), StartsWith("cairn "));
+  for (const char* command : {"build", "search", "bench", "truth", "info", "verify", "convert"}) {
+    EXPECT_THAT(succeed({command, "--help"}), HasSubstr("Usage: cairn "));
+  }
+}
+
+TEST_F(CommandLine, NamesWhatIsWrongWithItsInput) {
+  const std::string out = path("x.cairn");
+  EXPECT_THAT(fail(1, {"build", "--input", path("none.fbin"), "--output", out}),
+              HasSubstr("none.fbin: No such file or directory"));
+  EXPECT_THAT(fail(1, {"build", "--input", data("base.cairn"), "--output", out}),
+              HasSubstr("unknown extension '.cairn'"));
+  EXPECT_THAT(fail(1, {"build", "--input", data("base.fbin"), "--output", path("none/x.cairn")}),
+              HasSubstr("no such directory"));
+  EXPECT_THAT(
+      fail(1, {"build", "--input", data("base.fbin"), "--output", scratch_.path().string()}),
+      HasSubstr("it is a directory"));
+  Matrix<float> base = read_vectors(data("base.fbin"), 40);
+  base.values[17 * kDim + 3] = std::numeric_limits<float>::quiet_NaN();
+  write_vectors(path("nan.fbin"), {base.values.data(), 40, kDim});
+  EXPECT_THAT(fail(1, {"build", "--input", path("nan.fbin"), "--output", out}),
+              HasSubstr("row 17, column 3 is nan; expected finite values"));
+  EXPECT_THAT(fail(1, {"search", "--index", data("base.cairn"), "--queries", path("nan.fbin")}),
+              HasSubstr("row 17, column 3 is nan; expected finite values"));
+  write_vectors(path("wide.fbin"), {base.values.data(), 40 / 2, kDim * 2});
+  for (const char* command : {"search", "bench"}) {
+    EXPECT_THAT(fail(1, {command, "--index", data("base.cairn"), "--queries", path("wide.fbin")}),
+                HasSubstr("queries have dimension 48; expected that of the index, 24"));
+  }
+  EXPECT_THAT(fail(1, {"truth", "--input", data("base.fbin"), "--queries", path("wide.fbin"),
+                       "--output", path("gt.ibin")}),
+              HasSubstr("dimension 48"));
+  EXPECT_THAT(fail(1, {"info", path("none.cairn")}), HasSubstr("none.cairn"));
+  EXPECT_THAT(fail(1, {"info", data("base.fbin")}), HasSubstr("base.fbin"));
+  write_ids(path("short.u64bin"), {1, 2});
+  fail(1, {"build", "--input", data("base.fbin"), "--output", out, "--ids", path("short.u64bin")});
+}
+
+}  // namespace
+}  // namespace cairn::test
