@@ -13,6 +13,9 @@
 namespace cairn::storage {
 namespace {
 
+// How far ahead of itself verify() asks for pages, since read-ahead may be off where it reads.
+constexpr std::uint64_t kVerifyWindowBlocks = 128;
+
 const char* to_string(ContainerKind kind) {
   return kind == ContainerKind::index ? "a saved index" : "a vectors file";
 }
@@ -54,6 +57,10 @@ struct ContainerReader::Impl {
     for (std::uint64_t block = 0; block < num_blocks(all.size()); ++block) {
       const std::size_t begin = block * kChecksumBlockBytes;
       const std::size_t size = std::min(kChecksumBlockBytes, all.size() - begin);
+      if (block % kVerifyWindowBlocks == 0) {
+        const std::size_t window = kVerifyWindowBlocks * kChecksumBlockBytes;
+        advise(all.subspan(begin, std::min(2 * window, all.size() - begin)), Advice::will_need);
+      }
       const std::uint64_t expected = stored.u64();
       const std::uint64_t found = block_checksum(section.type, block, all.subspan(begin, size));
       if (found != expected) {

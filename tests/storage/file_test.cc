@@ -175,6 +175,26 @@ TEST(File, ReportsADescriptorThatIsGone) {
   file.close();
 }
 
+// mincore() calls every page resident for those who can neither write nor own the file.
+TEST(File, KnowsWhoMayInspectResidency) {
+  if (geteuid() != 0) GTEST_SKIP() << "takes another user's file";
+  const TempDir dir;
+  std::filesystem::permissions(dir.path(), std::filesystem::perms::all);
+  write_file(dir / "a", {});
+  const File file = File::open_for_reading(dir / "a");
+  EXPECT_TRUE(file.may_inspect_residency());
+  constexpr uid_t kNobody = 65534;
+  ASSERT_EQ(seteuid(kNobody), 0);
+  const bool may_stranger = file.may_inspect_residency();
+  ASSERT_EQ(seteuid(0), 0);
+  EXPECT_FALSE(may_stranger);
+  ASSERT_EQ(chown((dir / "a").c_str(), kNobody, kNobody), 0);
+  ASSERT_EQ(seteuid(kNobody), 0);
+  const bool may_owner = file.may_inspect_residency();
+  ASSERT_EQ(seteuid(0), 0);
+  EXPECT_TRUE(may_owner);
+}
+
 TEST(Mapping, RefusesWhatCannotBeMapped) {
   const TempDir dir;
   write_file(dir / "a", {});
