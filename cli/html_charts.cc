@@ -246,15 +246,17 @@ std::string draw_latency_histogram(const std::vector<double>& edges_us,
                      format_number(edges_us[static_cast<std::size_t>(edge)]));
   }
   out += draw_histogram_bars(edges_us, counts, x, y);
+  std::string names;  // after the lines, which they may cross
   double text_y = kTop + 14;
   for (const LatencyMark& mark : marks) {
     const double place = x(histogram_place(edges_us, mark.us));
     const bool is_right = place > (kLeft + kPlotRight) / 2;
     out += draw_line(place, kTop, place, kPlotBottom, "mark");
-    out += draw_text(place + (is_right ? -7 : 7), text_y, is_right ? "end" : "start",
-                     mark.name + " " + format_microseconds(mark.us), "marktext");
+    names += draw_text(place + (is_right ? -7 : 7), text_y, is_right ? "end" : "start",
+                       mark.name + " " + format_microseconds(mark.us), "marktext");
     text_y += 24;
   }
+  out += names;
   return out + draw_axis_titles(kHeight, "microseconds per query", "queries") + "</svg>\n";
 }
 
@@ -270,10 +272,12 @@ std::string draw_tier_bars(const std::vector<TierBytes>& tiers) {
   constexpr double kBarLeft = 70;
   constexpr double kBarHeight = 46;
   const Scale x{0, std::max(ram, disk), 0, kWidth - kBarLeft - 130};
-  std::string out = open_svg("Bytes in RAM and on disk by tier", 160);
+  const double height = ram > 0 && disk > 0 ? 160 : 92;
+  std::string out = open_svg("Bytes in RAM and on disk by tier", height);
   double top = 14;
   for (const bool is_ram : {true, false}) {
     const double total = is_ram ? ram : disk;
+    if (total <= 0) continue;
     out +=
         draw_text(kBarLeft - 12, top + kBarHeight / 2 + 5, "end", is_ram ? "RAM" : "disk", "axis");
     double left = kBarLeft;

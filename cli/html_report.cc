@@ -191,7 +191,7 @@ std::string render_tiles(const json& report, const std::vector<Curve>& peers) {
   }
   if (const auto seconds = find_number(build, "seconds")) {
     std::string label = "to build";
-    if (const auto threads = find_number(build, "threads")) {
+    if (const auto threads = find_number(build, "threads"); threads && *threads > 0) {
       label += " on " + format_count(*threads) + (*threads == 1 ? " thread" : " threads");
     }
     if (const auto peak = find_number(build, "peak_rss_bytes"); peak && *peak > 0) {

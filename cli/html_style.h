@@ -49,7 +49,7 @@ p { margin: 0; }
 .axis { font-size: 14px; fill: var(--ink); }
 .side .tick, .side .axis, .side .marktext, .side .value { font-size: 20px; }
 .side .ytitle { display: none; }
-.marktext { fill: var(--ink); }
+.marktext { fill: var(--ink); paint-order: stroke; stroke: var(--card); stroke-width: 6px; }
 .grid { stroke: var(--line); stroke-width: 1; }
 .mark { stroke: var(--ink); stroke-width: 1.5; stroke-dasharray: 4 4; }
 .curve { fill: none; stroke: var(--c); stroke-width: 2.2; stroke-linejoin: round; }

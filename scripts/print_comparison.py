@@ -17,16 +17,20 @@ def speed_at(points, recall):
     return max(speeds, default=None)
 
 
+def build_line(name, build):
+    threads = build.get("threads")
+    return f"{name}: built in {build.get('seconds', 0):.2f} s" + (
+        f" on {threads} threads" if threads else ""
+    )
+
+
 def main():
     with open(sys.argv[1], encoding="utf-8") as file:
         report = json.load(file)
     peers = report.get("peers") or []
-    build = report.get("build") or {}
-    print(f"Cairn: built in {build.get('seconds', 0):.2f} s on {build.get('threads')} threads")
+    print(build_line("Cairn", report.get("build") or {}))
     for peer in peers:
-        cost = peer.get("build") or {}
-        print(f"{peer['name']}: built in {cost.get('seconds', 0):.2f} s "
-              f"on {cost.get('threads')} threads")
+        print(build_line(peer["name"], peer.get("build") or {}))
     header = f"{'asked':>7} {'recall':>8} {'queries/s':>10} {'p50 us':>8} {'p99 us':>8}"
     for peer in peers:
         header += f" {peer['name'] + ' at that recall':>36} {'ratio':>7}"
