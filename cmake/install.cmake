@@ -14,7 +14,14 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/cairnConfig.cmake
               ${CMAKE_CURRENT_BINARY_DIR}/cairnConfigVersion.cmake
   DESTINATION ${cairn_cmake_dir})
 
-# pkg-config: an absolute CMAKE_INSTALL_LIBDIR must not be prefixed again.
+# pkg-config. The prefix is told from where cairn.pc lies, so that `cmake --install --prefix` and a
+# moved package work; an absolute libdir says nothing of it, and must not be prefixed again.
+if(IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
+  set(CAIRN_PC_PREFIX "${CMAKE_INSTALL_PREFIX}")
+else()
+  file(RELATIVE_PATH cairn_pc_to_prefix "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
+  set(CAIRN_PC_PREFIX "\${pcfiledir}/${cairn_pc_to_prefix}")
+endif()
 foreach(dir LIBDIR INCLUDEDIR)
   if(IS_ABSOLUTE "${CMAKE_INSTALL_${dir}}")
     set(CAIRN_PC_${dir} "${CMAKE_INSTALL_${dir}}")

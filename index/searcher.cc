@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/parallel.h"
+#include "base/prefetch.h"
 #include "index/metric_distance.h"
 #include "quantize/kernels/kernels.h"
 
@@ -21,6 +22,11 @@ constexpr float kDeviations = 1.9f;
 // Vectors read at once: enough to keep a slow store busy, and the margin over k of the first read.
 constexpr std::size_t kReadChunk = 1024;
 constexpr std::size_t kReadMargin = 8;
+
+// Leaves that one thread scans before it goes on to their survivors' refine codes.
+constexpr std::size_t kLeafGroup = 8;
+// Bytes of the next leaf's codes that are asked for while this one is scanned.
+constexpr std::size_t kBlocksAhead = 512;
 
 // Leaves of the round that begins after `done` leaves: one by one first, since thresholds fall fast
 // then, later a quarter of what has been scanned.
@@ -70,8 +76,8 @@ void Searcher::reserve(std::size_t max_leaf) {
   const std::size_t most = std::min(data_->rows(), request_.probes * max_leaf);
   if (workers_.size() < request_.threads) workers_.resize(request_.threads);
   for (Worker& worker : workers_) {
-    worker.index.reserve_discarding(room);
-    worker.value.reserve_discarding(room);
+    worker.index.reserve_discarding(kLeafGroup * room);
+    worker.value.reserve_discarding(kLeafGroup * room);
     worker.upper.reserve_discarding(room);
     worker.candidates.clear();
     worker.candidates.reserve(most);
@@ -96,8 +102,10 @@ void Searcher::reserve(std::size_t max_leaf) {
 }
 
 void Searcher::scan_round(std::size_t begin, std::size_t end, SearchStats& stats) {
-  base::parallel_for(end - begin, request_.threads, [&](std::size_t task, unsigned thread) {
-    scan_leaf(leaves_[begin + task], workers_[thread]);
+  const std::size_t groups = (end - begin + kLeafGroup - 1) / kLeafGroup;
+  base::parallel_for(groups, request_.threads, [&](std::size_t task, unsigned thread) {
+    const std::size_t first = begin + task * kLeafGroup;
+    scan_group(leaves_.subspan(first, std::min(kLeafGroup, end - first)), workers_[thread]);
   });
   for (Worker& worker : workers_) {
     candidates_.insert(candidates_.end(), worker.candidates.begin(), worker.candidates.end());
@@ -111,74 +119,106 @@ void Searcher::scan_round(std::size_t begin, std::size_t end, SearchStats& stats
   }
 }
 
-void Searcher::scan_leaf(const RankedList& leaf, Worker& worker) const {
-  const ListEntry& list = data_->lists[leaf.list];
-  const float distance = std::sqrt(leaf.squared_distance);
-  const float slack = scan_deviations_ * distance * list.scan_sigma;
-  const std::size_t found = kernels::active().scan_blocks(
-      data_->block(list.first_block), list.num_children, code_.table.data(), data_->padded_dim(),
-      code_.table_step, code_.scan_offset + slack, threshold_ - leaf.squared_distance,
-      worker.index.data(), worker.value.data());
-  worker.codes_scanned += list.num_children;
-  if (found == 0) return;
-  if (data_->refine_code_bits() != 0) {
-    refine(list, leaf.squared_distance, found, worker);
-    return;
+// Scans all leaves of the group before it looks at the refine codes of any survivor, so that these,
+// scattered over memory, are on their way meanwhile.
+void Searcher::scan_group(std::span<const RankedList> leaves, Worker& worker) const {
+  const bool has_refine = data_->refine_code_bits() != 0;
+  Survivors survivors[kLeafGroup];
+  std::size_t used = 0;
+  for (std::size_t i = 0; i < leaves.size(); ++i) {
+    if (i + 1 < leaves.size()) {
+      base::prefetch(data_->block(data_->lists[leaves[i + 1].list].first_block), kBlocksAhead);
+    }
+    survivors[i] = {worker.index.data() + used, worker.value.data() + used, 0};
+    scan_leaf(leaves[i], survivors[i], worker);
+    used += survivors[i].count;
+    if (!has_refine) continue;
+    const ListEntry& list = data_->lists[leaves[i].list];
+    const std::size_t row_bytes = data_->refine_row_bytes();
+    const std::uint8_t* rows = data_->refine_codes.data() + list.first_child * row_bytes;
+    for (std::size_t j = 0; j < survivors[i].count; ++j) {
+      base::prefetch(rows + survivors[i].index[j] * row_bytes, row_bytes);
+    }
   }
-  for (std::size_t i = 0; i < found; ++i) {
-    const float bound = leaf.squared_distance + worker.value[i];
-    worker.candidates.push_back({bound, list.first_child + worker.index[i]});
-    if (request_.rerank != 0) worker.uppers.push_back(bound);
+  for (std::size_t i = 0; i < leaves.size(); ++i) {
+    if (has_refine) {
+      refine(leaves[i], survivors[i], worker);
+      continue;
+    }
+    for (std::size_t j = 0; j < survivors[i].count; ++j) {
+      const float bound = leaves[i].squared_distance + survivors[i].value[j];
+      worker.candidates.push_back(
+          {bound, data_->lists[leaves[i].list].first_child + survivors[i].index[j]});
+      if (request_.rerank != 0) worker.uppers.push_back(bound);
+    }
   }
 }
 
-// Before anything is known, the k-th least upper bound of the first stage tells which survivors the
-// second stage need not look at.
-float Searcher::first_threshold(const ListEntry& list, float squared_distance, std::size_t found,
+// The children of a leaf whose lower bounds pass the threshold.
+void Searcher::scan_leaf(const RankedList& leaf, Survivors& survivors, Worker& worker) const {
+  const ListEntry& list = data_->lists[leaf.list];
+  const float slack = scan_deviations_ * std::sqrt(leaf.squared_distance) * list.scan_sigma;
+  survivors.count = kernels::active().scan_blocks(
+      data_->block(list.first_block), list.num_children, code_.table.data(), data_->padded_dim(),
+      code_.table_step, code_.scan_offset + slack, threshold_ - leaf.squared_distance,
+      survivors.index, survivors.value);
+  worker.codes_scanned += list.num_children;
+  const float limit = first_threshold(leaf, survivors, worker);
+  if (limit == kInfinity) return;
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < survivors.count; ++i) {
+    if (!(survivors.value[i] <= limit)) continue;
+    survivors.index[kept] = survivors.index[i];
+    survivors.value[kept++] = survivors.value[i];
+  }
+  survivors.count = kept;
+}
+
+// Before any threshold is known, the k-th least upper bound of a leaf's own children tells which of
+// them need not be looked at again. Infinite where that says nothing.
+float Searcher::first_threshold(const RankedList& leaf, const Survivors& survivors,
                                 Worker& worker) const {
-  if (found <= threshold_rank_ || threshold_ != kInfinity) return threshold_ - squared_distance;
+  if (threshold_ != kInfinity || survivors.count <= threshold_rank_) return kInfinity;
+  const ListEntry& list = data_->lists[leaf.list];
   const std::size_t block_bytes = kernels::block_bytes(data_->padded_dim());
   const std::uint8_t* scales = data_->block(list.first_block) +
                                kernels::block_code_bytes(data_->padded_dim()) +
                                kernels::kBlockSize * sizeof(float);
-  const float width = -2 * scan_deviations_ * std::sqrt(squared_distance) * list.scan_sigma;
-  for (std::size_t i = 0; i < found; ++i) {
-    const std::uint32_t child = worker.index[i];
+  const float width = -2 * scan_deviations_ * std::sqrt(leaf.squared_distance) * list.scan_sigma;
+  for (std::size_t i = 0; i < survivors.count; ++i) {
+    const std::uint32_t child = survivors.index[i];
     float scale;
     std::memcpy(&scale,
                 scales + child / kernels::kBlockSize * block_bytes +
                     child % kernels::kBlockSize * sizeof(float),
                 sizeof(float));
-    worker.upper[i] = worker.value[i] + width * scale;
+    worker.upper[i] = survivors.value[i] + width * scale;
   }
   float* kth = worker.upper.data() + threshold_rank_ - 1;
-  std::nth_element(worker.upper.data(), kth, worker.upper.data() + found);
+  std::nth_element(worker.upper.data(), kth, worker.upper.data() + survivors.count);
   return *kth;
 }
 
-void Searcher::refine(const ListEntry& list, float squared_distance, std::size_t found,
-                      Worker& worker) const {
-  const float limit = first_threshold(list, squared_distance, found, worker);
-  std::size_t kept = 0;
-  for (std::size_t i = 0; i < found; ++i) {
-    if (worker.value[i] <= limit) worker.index[kept++] = worker.index[i];
-  }
+void Searcher::refine(const RankedList& leaf, const Survivors& survivors, Worker& worker) const {
+  const ListEntry& list = data_->lists[leaf.list];
   const std::size_t row_bytes = data_->refine_row_bytes();
   const std::uint8_t* rows = data_->refine_codes.data() + list.first_child * row_bytes;
-  float* dots = worker.value.data();
-  kernels::active().refine_dots(rows + quantize::kRefineFactorBytes, row_bytes, worker.index.data(),
-                                kept, data_->refine_code_bits(), code_.high.data(),
+  float* dots = survivors.value;
+  kernels::active().refine_dots(rows + quantize::kRefineFactorBytes, row_bytes, survivors.index,
+                                survivors.count, data_->refine_code_bits(), code_.high.data(),
                                 code_.low.data(), data_->padded_dim(), dots);
-  worker.codes_refined += kept;
-  const float deviation = -std::sqrt(squared_distance) * list.refine_sigma * refine_deviations_;
-  for (std::size_t i = 0; i < kept; ++i) {
+  worker.codes_refined += survivors.count;
+  const float deviation =
+      -std::sqrt(leaf.squared_distance) * list.refine_sigma * refine_deviations_;
+  for (std::size_t i = 0; i < survivors.count; ++i) {
+    const std::uint32_t child = survivors.index[i];
     float factors[2];
-    std::memcpy(factors, rows + worker.index[i] * row_bytes, sizeof(factors));
-    const float estimate = squared_distance + factors[0] +
+    std::memcpy(factors, rows + child * row_bytes, sizeof(factors));
+    const float estimate = leaf.squared_distance + factors[0] +
                            factors[1] * (code_.refine_step * dots[i] + code_.refine_offset);
     const float error = deviation * factors[1];
     if (!(estimate - error < threshold_)) continue;
-    worker.candidates.push_back({estimate - error, list.first_child + worker.index[i]});
+    worker.candidates.push_back({estimate - error, list.first_child + child});
     if (estimate + error < threshold_) worker.uppers.push_back(estimate + error);
   }
 }

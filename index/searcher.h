@@ -75,13 +75,20 @@ class Searcher {
     std::size_t codes_refined = 0;
   };
 
+  // Children of one leaf that passed the first stage: places in the leaf, and values without the
+  // leaf's own distance. Parts of a worker's arrays.
+  struct Survivors {
+    std::uint32_t* index;
+    float* value;
+    std::size_t count;
+  };
+
   void reserve(std::size_t max_leaf);
   void scan_round(std::size_t begin, std::size_t end, SearchStats& stats);
-  void scan_leaf(const RankedList& leaf, Worker& worker) const;
-  void refine(const ListEntry& list, float squared_distance, std::size_t found,
-              Worker& worker) const;
-  float first_threshold(const ListEntry& list, float squared_distance, std::size_t found,
-                        Worker& worker) const;
+  void scan_group(std::span<const RankedList> leaves, Worker& worker) const;
+  void scan_leaf(const RankedList& leaf, Survivors& survivors, Worker& worker) const;
+  void refine(const RankedList& leaf, const Survivors& survivors, Worker& worker) const;
+  float first_threshold(const RankedList& leaf, const Survivors& survivors, Worker& worker) const;
   void lower_threshold(float upper);
   // Reads the exact distances of candidates_[0, count) and drops them from the list's front.
   void read_exact(std::size_t begin, std::size_t end, SearchStats& stats);

@@ -112,6 +112,22 @@ std::uint64_t File::size() const {
   return static_cast<std::uint64_t>(status.st_size);
 }
 
+void File::read_at(std::uint64_t offset, std::span<std::byte> bytes) const {
+  while (!bytes.empty()) {
+    const ssize_t count = retry([&] {
+      return ::pread(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    });
+    if (count < 0) fail_io("cannot read", path_, errno);
+    if (count == 0) {
+      throw Error(ErrorCode::io, "cannot read " + path_.string() + ": it ends at byte " +
+                                     std::to_string(offset) + ", expected " +
+                                     std::to_string(bytes.size()) + " more");
+    }
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+    offset += static_cast<std::uint64_t>(count);
+  }
+}
+
 void File::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t written = retry([&] {

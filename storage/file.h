@@ -26,6 +26,8 @@ class File {
   static File open_for_reading(const std::filesystem::path& path);
 
   std::uint64_t size() const;
+  // Fills `bytes` from `offset` on; a file that ends before is Error(io).
+  void read_at(std::uint64_t offset, std::span<std::byte> bytes) const;
   // Writes all of `bytes` at `offset`, however often the system stops short or is interrupted.
   void write_at(std::uint64_t offset, std::span<const std::byte> bytes);
   // Reserves disk space for [offset, offset + bytes), so that a full disk is noticed now and not

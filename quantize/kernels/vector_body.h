@@ -30,9 +30,10 @@ constexpr std::size_t kWidth = Floats::size;
 
 inline Floats load(const float* values) noexcept { return Floats::load_unaligned(values); }
 
-// Makes the compiler keep a loaded value in a register: GCC would rather load it again for each
-// use, and loads are what limits the tiles of float_body.h.
-inline void pin(Floats& values) noexcept { asm("" : "+v"(values)); }
+// Fixes a value in a register at this point. GCC would rather load a value again for each use, and
+// rather sum a long unrolled chain as a tree of more terms than there are registers.
+inline void pin(Floats& values) noexcept { asm("" : "+v"(values.data)); }
+inline void pin(Bits& values) noexcept { asm("" : "+v"(values)); }
 
 inline void prefetch(const void* address) noexcept {
   _mm_prefetch(static_cast<const char*>(address), _MM_HINT_T0);
