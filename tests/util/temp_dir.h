@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <ios>
@@ -10,8 +11,6 @@
 #include <system_error>
 #include <vector>
 
-#include <stdlib.h>
-
 namespace cairn::test {
 
 // A new empty directory that disappears, with all it holds, at the end of the scope.
@@ -19,7 +18,7 @@ class TempDir {
  public:
   TempDir() {
     std::string pattern = (std::filesystem::temp_directory_path() / "cairn-test-XXXXXX").string();
-    if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("cannot create " + pattern);
+    if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("cannot create " + pattern);
     path_ = pattern;
   }
   TempDir(const TempDir&) = delete;
