@@ -29,23 +29,6 @@ std::vector<std::uint32_t> choose_rows(std::size_t rows, std::size_t count, base
   return all;
 }
 
-// Members of each cluster, grouped and ascending: begin[c] .. begin[c + 1] of `members`.
-struct Groups {
-  std::vector<std::uint32_t> begin;
-  std::vector<std::uint32_t> members;
-};
-
-Groups group_by(const std::vector<std::uint32_t>& assignment, std::size_t clusters) {
-  Groups groups;
-  groups.begin.assign(clusters + 1, 0);
-  for (const std::uint32_t c : assignment) ++groups.begin[c + 1];
-  std::partial_sum(groups.begin.begin(), groups.begin.end(), groups.begin.begin());
-  groups.members.resize(assignment.size());
-  std::vector<std::uint32_t> next(groups.begin.begin(), groups.begin.end() - 1);
-  for (std::uint32_t i = 0; i < assignment.size(); ++i) groups.members[next[assignment[i]]++] = i;
-  return groups;
-}
-
 // An empty cluster gets every second member of the largest one.
 void fill_empty_clusters(std::vector<std::uint32_t>& assignment, std::size_t clusters) {
   std::vector<std::uint32_t> sizes(clusters, 0);
@@ -71,18 +54,17 @@ void fill_empty_clusters(std::vector<std::uint32_t>& assignment, std::size_t clu
 void update_centroids(MatrixView points, const Groups& groups, unsigned threads,
                       std::vector<float>& centroids) {
   const std::size_t dim = points.dim;
-  const std::size_t clusters = groups.begin.size() - 1;
+  const std::size_t clusters = groups.size();
   base::parallel_chunks(clusters, 16, threads, [&](std::size_t begin, std::size_t end, unsigned) {
     std::vector<double> sum(dim);
     for (std::size_t c = begin; c < end; ++c) {
-      const std::size_t size = groups.begin[c + 1] - groups.begin[c];
-      if (size == 0) continue;
+      if (groups[c].empty()) continue;
       std::fill(sum.begin(), sum.end(), 0.0);
-      for (std::size_t i = groups.begin[c]; i < groups.begin[c + 1]; ++i) {
-        const float* row = points.row(groups.members[i]);
+      for (const std::uint32_t member : groups[c]) {
+        const float* row = points.row(member);
         for (std::size_t j = 0; j < dim; ++j) sum[j] += static_cast<double>(row[j]);
       }
-      const double inverse = 1.0 / static_cast<double>(size);
+      const double inverse = 1.0 / static_cast<double>(groups[c].size());
       for (std::size_t j = 0; j < dim; ++j) {
         centroids[c * dim + j] = static_cast<float>(sum[j] * inverse);
       }
@@ -91,6 +73,17 @@ void update_centroids(MatrixView points, const Groups& groups, unsigned threads,
 }
 
 }  // namespace
+
+Groups group_by(const std::vector<std::uint32_t>& assignment, std::size_t groups) {
+  Groups result;
+  result.begin.assign(groups + 1, 0);
+  for (const std::uint32_t g : assignment) ++result.begin[g + 1];
+  std::partial_sum(result.begin.begin(), result.begin.end(), result.begin.begin());
+  result.members.resize(assignment.size());
+  std::vector<std::uint32_t> next(result.begin.begin(), result.begin.end() - 1);
+  for (std::uint32_t i = 0; i < assignment.size(); ++i) result.members[next[assignment[i]]++] = i;
+  return result;
+}
 
 std::vector<float> half_squared_norms(MatrixView centroids) {
   std::vector<float> norms(centroids.rows);

@@ -95,29 +95,6 @@ GroupedCentroids cluster_sample(MatrixView sample, std::size_t parts,
   return result;
 }
 
-// Parts under construction.
-struct Parts {
-  std::size_t dim = 0;
-  std::vector<float> centroids;
-  std::vector<std::uint32_t> assignment;  // row -> part
-  std::vector<double> radius;             // sum of squared distances of members, per part
-
-  std::size_t size() const { return centroids.size() / dim; }
-  MatrixView view() const { return {centroids.data(), size(), dim}; }
-};
-
-void group_rows(const std::vector<std::uint32_t>& assignment, std::size_t parts,
-                Partition& partition) {
-  partition.begin.assign(parts + 1, 0);
-  for (const std::uint32_t p : assignment) ++partition.begin[p + 1];
-  std::partial_sum(partition.begin.begin(), partition.begin.end(), partition.begin.begin());
-  partition.members.resize(assignment.size());
-  std::vector<std::uint32_t> next(partition.begin.begin(), partition.begin.end() - 1);
-  for (std::uint32_t row = 0; row < assignment.size(); ++row) {
-    partition.members[next[assignment[row]]++] = row;
-  }
-}
-
 // Every point to the best centroid of its two nearest groups.
 void assign_by_groups(const PointSource& points, const GroupedCentroids& grouped, unsigned threads,
                       std::uint32_t* assignment) {
@@ -181,18 +158,18 @@ void assign_by_groups(const PointSource& points, const GroupedCentroids& grouped
   base::parallel_chunks(points.rows(), kBlock, threads, body);
 }
 
-// Means and radii of the parts of a grouping; a part without members keeps no centroid (zeros).
-void compute_means(const PointSource& points, const Partition& grouping, unsigned threads,
+// Means and radii of the groups; a part without members keeps no centroid (zeros).
+void compute_means(const PointSource& points, const Groups& groups, unsigned threads,
                    std::vector<float>& centroids, std::vector<double>& radius) {
   const std::size_t dim = points.dim();
-  const std::size_t parts = grouping.size();
+  const std::size_t parts = groups.size();
   centroids.assign(parts * dim, 0.0f);
   radius.assign(parts, 0.0);
   base::parallel_chunks(parts, 8, threads, [&](std::size_t begin, std::size_t end, unsigned) {
     std::vector<float> block(kLoadBlock * dim);
     std::vector<double> sum(dim);
     for (std::size_t p = begin; p < end; ++p) {
-      const std::span<const std::uint32_t> rows = grouping.part(p);
+      const std::span<const std::uint32_t> rows = groups[p];
       if (rows.empty()) continue;
       std::fill(sum.begin(), sum.end(), 0.0);
       double squares = 0;
@@ -231,15 +208,15 @@ std::vector<float> split_part(const PointSource& points, std::span<const std::ui
 }
 
 // The next pass's centroids, in the order of the parts they come from.
-std::vector<float> rebalance(const PointSource& points, const Partition& grouping,
+std::vector<float> rebalance(const PointSource& points, const Groups& groups,
                              const std::vector<float>& means, const PartitionOptions& options,
                              const Checkpoint& checkpoint) {
   const std::size_t dim = points.dim();
-  const std::size_t parts = grouping.size();
+  const std::size_t parts = groups.size();
   const auto target = static_cast<double>(options.target_size);
   std::vector<std::vector<float>> pieces(parts);
   base::parallel_for(parts, options.threads, [&](std::size_t p, unsigned) {
-    const std::span<const std::uint32_t> rows = grouping.part(p);
+    const std::span<const std::uint32_t> rows = groups[p];
     const auto size = static_cast<double>(rows.size());
     if (size > kSplitAbove * target) {
       const auto wanted = std::max<std::size_t>(2, static_cast<std::size_t>(size / target + 0.5));
@@ -279,16 +256,16 @@ std::vector<std::uint32_t> nearest_centroids(MatrixView from, MatrixView to, std
 }
 
 // One neighbourhood pass: every point to the best of the centroids nearest to its part's mean.
-void reassign(const PointSource& points, const Partition& grouping, const std::vector<float>& means,
+void reassign(const PointSource& points, const Groups& groups, const std::vector<float>& means,
               MatrixView centroids, const std::vector<float>& bias, unsigned threads,
               std::vector<std::uint32_t>& assignment) {
   const kernels::Kernels& k = kernels::active();
   const std::size_t dim = points.dim();
   const std::size_t width = std::min(kNeighbourhood, centroids.rows);
   const std::vector<std::uint32_t> nearest =
-      nearest_centroids({means.data(), grouping.size(), dim}, centroids, width, threads);
+      nearest_centroids({means.data(), groups.size(), dim}, centroids, width, threads);
   base::parallel_chunks(
-      grouping.size(), 4, threads, [&](std::size_t begin, std::size_t end, unsigned) {
+      groups.size(), 4, threads, [&](std::size_t begin, std::size_t end, unsigned) {
         std::vector<float> block(kLoadBlock * dim);
         std::vector<float> near(width * dim);
         std::vector<float> near_bias(width);
@@ -296,7 +273,7 @@ void reassign(const PointSource& points, const Partition& grouping, const std::v
         std::vector<std::uint32_t> best(kLoadBlock);
         std::vector<float> value(kLoadBlock);
         for (std::size_t p = begin; p < end; ++p) {
-          const std::span<const std::uint32_t> rows = grouping.part(p);
+          const std::span<const std::uint32_t> rows = groups[p];
           const std::uint32_t* candidates = nearest.data() + p * width;
           for (std::size_t j = 0; j < width; ++j) {
             std::copy_n(centroids.row(candidates[j]), dim, near.data() + j * dim);
@@ -351,22 +328,22 @@ void cut_to_size(const PointSource& points, std::vector<std::uint32_t> rows,
 
 // Drops empty parts and cuts oversized ones.
 void enforce_max_size(const PointSource& points, const PartitionOptions& options,
-                      const Checkpoint& checkpoint, Partition& grouping) {
-  std::vector<std::vector<std::vector<std::uint32_t>>> cut(grouping.size());
-  base::parallel_for(grouping.size(), options.threads, [&](std::size_t p, unsigned) {
-    const std::span<const std::uint32_t> rows = grouping.part(p);
+                      const Checkpoint& checkpoint, Groups& groups) {
+  std::vector<std::vector<std::vector<std::uint32_t>>> cut(groups.size());
+  base::parallel_for(groups.size(), options.threads, [&](std::size_t p, unsigned) {
+    const std::span<const std::uint32_t> rows = groups[p];
     cut_to_size(points, {rows.begin(), rows.end()}, options, options.seed + p, checkpoint, cut[p]);
   });
-  Partition result;
+  Groups result;
   result.begin.push_back(0);
-  result.members.reserve(grouping.members.size());
+  result.members.reserve(groups.members.size());
   for (const auto& pieces : cut) {
     for (const auto& rows : pieces) {
       result.members.insert(result.members.end(), rows.begin(), rows.end());
       result.begin.push_back(static_cast<std::uint32_t>(result.members.size()));
     }
   }
-  grouping = std::move(result);
+  groups = std::move(result);
 }
 
 }  // namespace
@@ -375,18 +352,19 @@ Partition partition_points(const PointSource& points, const PartitionOptions& op
                            const Checkpoint& checkpoint) {
   const std::size_t n = points.rows();
   const std::size_t dim = points.dim();
-  Partition grouping;
+  Partition result;
+  Groups& groups = result.parts;
   std::vector<double> radius;
   if (n == 0) {
-    grouping.begin.push_back(0);
-    return grouping;
+    groups.begin.push_back(0);
+    return result;
   }
   std::vector<std::uint32_t> assignment(n, 0);
   if (n <= options.target_size) {
-    group_rows(assignment, 1, grouping);
-    enforce_max_size(points, options, checkpoint, grouping);
-    compute_means(points, grouping, options.threads, grouping.centroids, radius);
-    return grouping;
+    groups = group_by(assignment, 1);
+    enforce_max_size(points, options, checkpoint, groups);
+    compute_means(points, groups, options.threads, result.centroids, radius);
+    return result;
   }
   const std::size_t parts = (n + options.target_size - 1) / options.target_size;
   base::Random random(options.seed);
@@ -398,30 +376,30 @@ Partition partition_points(const PointSource& points, const PartitionOptions& op
         cluster_sample({sampled.data(), sample.size(), dim}, parts, options, checkpoint);
     checkpoint();
     assign_by_groups(points, grouped, options.threads, assignment.data());
-    group_rows(assignment, grouped.centroids.size() / dim, grouping);
+    groups = group_by(assignment, grouped.centroids.size() / dim);
   }
   std::vector<float> means;
   for (std::size_t pass = 0; pass < kPasses; ++pass) {
     checkpoint();
-    compute_means(points, grouping, options.threads, means, radius);
+    compute_means(points, groups, options.threads, means, radius);
     const double mean_radius =
         std::accumulate(radius.begin(), radius.end(), 0.0) / static_cast<double>(n);
-    const std::vector<float> centroids = rebalance(points, grouping, means, options, checkpoint);
+    const std::vector<float> centroids = rebalance(points, groups, means, options, checkpoint);
     const MatrixView view{centroids.data(), centroids.size() / dim, dim};
     std::vector<float> bias = half_squared_norms(view);
-    if (view.rows == grouping.size()) {  // sizes carry over only while parts do
+    if (view.rows == groups.size()) {  // sizes carry over only while parts do
       for (std::size_t p = 0; p < view.rows; ++p) {
         const double share =
-            static_cast<double>(grouping.part(p).size()) / static_cast<double>(options.target_size);
+            static_cast<double>(groups[p].size()) / static_cast<double>(options.target_size);
         bias[p] += static_cast<float>(0.5 * kBalance * mean_radius * (share - 1));
       }
     }
-    reassign(points, grouping, means, view, bias, options.threads, assignment);
-    group_rows(assignment, view.rows, grouping);
+    reassign(points, groups, means, view, bias, options.threads, assignment);
+    groups = group_by(assignment, view.rows);
   }
-  enforce_max_size(points, options, checkpoint, grouping);
-  compute_means(points, grouping, options.threads, grouping.centroids, radius);
-  return grouping;
+  enforce_max_size(points, options, checkpoint, groups);
+  compute_means(points, groups, options.threads, result.centroids, radius);
+  return result;
 }
 
 }  // namespace cairn::index

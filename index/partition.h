@@ -20,14 +20,11 @@ struct PartitionOptions {
 
 // Points in compact parts, each with its mean. Parts that follow one another lie near one another.
 struct Partition {
-  std::vector<float> centroids;        // [parts, dim]
-  std::vector<std::uint32_t> begin;    // [parts + 1]: members[begin[p] .. begin[p + 1]) of part p
-  std::vector<std::uint32_t> members;  // row numbers, ascending within a part
+  std::vector<float> centroids;  // [parts, dim]
+  Groups parts;
 
-  std::size_t size() const noexcept { return begin.size() - 1; }
-  std::span<const std::uint32_t> part(std::size_t p) const noexcept {
-    return {members.data() + begin[p], begin[p + 1] - begin[p]};
-  }
+  std::size_t size() const noexcept { return parts.size(); }
+  std::span<const std::uint32_t> part(std::size_t p) const noexcept { return parts[p]; }
 };
 
 // Balanced clustering of many points into many small parts, at a cost near O(n sqrt(n / target)):

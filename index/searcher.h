@@ -90,7 +90,7 @@ class Searcher {
   void refine(const RankedList& leaf, const Survivors& survivors, Worker& worker) const;
   float first_threshold(const RankedList& leaf, const Survivors& survivors, Worker& worker) const;
   void lower_threshold(float upper);
-  // Reads the exact distances of candidates_[0, count) and drops them from the list's front.
+  // Reads the vectors of candidates_[begin, end) and puts their exact distances into results_.
   void read_exact(std::size_t begin, std::size_t end, SearchStats& stats);
   void tighten_by_exact(SearchStats& stats);
   void rerank_by_bounds(SearchStats& stats);

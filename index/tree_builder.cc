@@ -161,6 +161,25 @@ PartitionOptions leaf_options(const BuildOptions& options, std::size_t rows, uns
   return result;
 }
 
+// Runs of `size` neighbours: what is left where clustering does not make points fewer.
+Partition cut_in_order(MatrixView points, std::size_t size) {
+  Partition result;
+  std::vector<std::uint32_t> assignment(points.rows);
+  for (std::size_t i = 0; i < points.rows; ++i) {
+    assignment[i] = static_cast<std::uint32_t>(i / size);
+  }
+  result.parts = group_by(assignment, (points.rows + size - 1) / size);
+  for (std::size_t p = 0; p < result.size(); ++p) {
+    for (std::size_t j = 0; j < points.dim; ++j) {
+      double sum = 0;
+      for (const std::uint32_t row : result.part(p)) sum += static_cast<double>(points.row(row)[j]);
+      result.centroids.push_back(
+          static_cast<float>(sum / static_cast<double>(result.part(p).size())));
+    }
+  }
+  return result;
+}
+
 // levels[0] groups rows into leaves; levels[h] groups the parts of levels[h - 1] into inner nodes.
 // The root holds the parts of the last one (or is the only leaf).
 std::vector<Partition> partition_levels(const PointSource& rows, const BuildOptions& options,
@@ -175,13 +194,16 @@ std::vector<Partition> partition_levels(const PointSource& rows, const BuildOpti
       options.branching_factor != 0 ? options.branching_factor : kDefaultFanout;
   while (levels.back().size() > root_fanout) {
     const Partition& below = levels.back();
-    const DensePoints centroids({below.centroids.data(), below.size(), rows.dim()});
+    const MatrixView view{below.centroids.data(), below.size(), rows.dim()};
+    const DensePoints centroids(view);
     const PartitionOptions inner{.target_size = std::max<std::size_t>(2, fanout * 2 / 3),
                                  .max_size = fanout,
                                  .iterations = options.max_iterations,
                                  .seed = options.seed,
                                  .threads = threads};
-    levels.push_back(partition_points(centroids, inner, checkpoint));
+    Partition above = partition_points(centroids, inner, checkpoint);
+    if (4 * above.size() > 3 * below.size()) above = cut_in_order(view, fanout);
+    levels.push_back(std::move(above));
   }
   return levels;
 }
@@ -211,7 +233,7 @@ Shape shape_of(const std::vector<Partition>& levels, std::size_t rows) {
   std::iota(order.begin(), order.end(), 0u);
   if (levels[top].size() <= 1 && top == 0) {  // a single leaf is the root
     append(0, rows, 0);
-    shape.rows_in_order.assign(levels[0].members.begin(), levels[0].members.end());
+    shape.rows_in_order.assign(levels[0].parts.members.begin(), levels[0].parts.members.end());
     return shape;
   }
   append(static_cast<std::uint32_t>(top + 1), order.size(), 0);

@@ -50,7 +50,6 @@ class Frame {
     float slope = 1;
     float offset = 0;
     float to_frame(float distance) const noexcept { return slope * distance + offset; }
-    float to_public(float squared) const noexcept { return (squared - offset) / slope; }
   };
   DistanceMap rotate_query(const float* query, float* rotated) const noexcept;
 

@@ -92,7 +92,8 @@ class CAIRN_EXPORT ClusteredIndex {
   /// of a mapped file count (but for its full vectors), as pages that searches touch.
   std::size_t memory_usage_bytes() const;
 
-  /// The leaf that a recall target takes: leaves scanned for `target_recall` at `k`.
+  /// How many leaves search() scans for `target_recall` at `k`.
+  /// @throws Error invalid_argument if k == 0 or target_recall is not in (0, 1].
   std::size_t calibrated_probes(float target_recall, std::size_t k) const;
 
   /// The original vector, bit for bit; empty if the id is unknown.
