@@ -43,7 +43,7 @@ struct VectorFileInfo {
 CAIRN_EXPORT VectorFileInfo read_vector_file_info(const std::filesystem::path& path);
 
 /// Rows of any of the formats as float32 (integers converted exactly where float32 can hold them,
-/// else refused). At most `max_rows` of them.
+/// else refused; float64 rounded, and refused beyond float32's range). At most `max_rows` of them.
 /// @throws Error not_found, io, corrupt (size and header disagree: expected and found),
 ///   invalid_argument (unknown extension).
 CAIRN_EXPORT Matrix<float> read_vectors(const std::filesystem::path& path,
