@@ -12,11 +12,18 @@ build_release cairn_cli
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 
+first_file() {
+  local file
+  for file in "$@"; do
+    [[ ! -f "$file" ]] || { printf '%s' "$file"; return; }
+  done
+}
+
 checked=0
 for dir in "$data_dir"/*/; do
   name="$(basename "$dir")"
-  base="$(ls "$dir"/base.fbin "$dir"/base.u8bin 2>/dev/null | head -n 1)"
-  query="$(ls "$dir"/query.fbin "$dir"/query.u8bin 2>/dev/null | head -n 1)"
+  base="$(first_file "$dir/base.fbin" "$dir/base.u8bin")"
+  query="$(first_file "$dir/query.fbin" "$dir/query.u8bin")"
   [[ -n "$base" && -n "$query" ]] || continue
   "$cairn" convert --rows 1000 "$query" "$work/query.fbin" >/dev/null
   for metric in l2 ip cosine; do
