@@ -274,6 +274,7 @@ void ClusteredIndex::read_rows(std::size_t first, std::size_t count, float* out)
     for (std::size_t i = 0; i < rows.size(); ++i) {
       rows[i] = static_cast<std::uint32_t>(first + done + i);
     }
+    impl_->store->prefetch(rows);
     impl_->store->read(rows, out + done * dim());
   }
 }

@@ -133,6 +133,7 @@ void write_vectors(storage::ContainerWriter& writer, const VectorStore& store) {
     rows.resize(count);
     values.resize(count * dim);
     std::iota(rows.begin(), rows.end(), static_cast<std::uint32_t>(first));
+    store.prefetch(rows);
     store.read(rows, values.data());
     writer.append(std::as_bytes(std::span<const float>(values)));
   }
