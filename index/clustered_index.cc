@@ -137,6 +137,7 @@ BatchResult ClusteredIndex::search_batch(MatrixView queries, const SearchOptions
     refuse("queries: expected dimension " + std::to_string(dim()) + ", found " +
            std::to_string(queries.dim));
   }
+  index::validate_rows({queries.data, queries.rows, dim()}, metric(), "queries", options.threads);
   BatchResult result;
   result.queries = queries.rows;
   result.k = options.k;

@@ -10,6 +10,11 @@
 
 #include "tests/util/random_vectors.h"
 
+// g++ does not see that these replacements belong together once it inlines one of them.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+#endif
+
 namespace {
 std::atomic<std::size_t> allocations{0};
 
