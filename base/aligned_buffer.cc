@@ -1,9 +1,9 @@
 #include "base/aligned_buffer.h"
 
-#include <sys/mman.h>
-
 #include <cstring>
 #include <new>
+
+#include <sys/mman.h>
 
 namespace cairn::base {
 namespace {
@@ -19,7 +19,7 @@ std::size_t alignment_for(std::size_t bytes) {
 AlignedBuffer::AlignedBuffer(std::size_t bytes) : bytes_(bytes) {
   if (bytes == 0) return;
   const std::size_t alignment = alignment_for(bytes);
-  data_ = static_cast<std::byte*>(::operator new(bytes, std::align_val_t{alignment}));
+  data_ = static_cast<std::byte*>(::operator new (bytes, std::align_val_t{alignment}));
   if (alignment == kHugePage) {
     // Only whole pages may be advised, and what follows the last one belongs to somebody else.
     madvise(data_, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
@@ -28,7 +28,7 @@ AlignedBuffer::AlignedBuffer(std::size_t bytes) : bytes_(bytes) {
 }
 
 AlignedBuffer::~AlignedBuffer() {
-  if (data_ != nullptr) ::operator delete(data_, std::align_val_t{alignment_for(bytes_)});
+  if (data_ != nullptr) ::operator delete (data_, std::align_val_t{alignment_for(bytes_)});
 }
 
 }  // namespace cairn::base

@@ -11,7 +11,8 @@
 namespace cairn::base {
 
 // A zero-initialised block of memory aligned to 64 bytes (to 2 MiB and advised for huge pages from
-// 1 MiB on, since random access to large arrays is bound by TLB misses). Move-only. Not thread-safe.
+// 1 MiB on, since random access to large arrays is bound by TLB misses). Move-only. Not
+// thread-safe.
 class AlignedBuffer {
  public:
   AlignedBuffer() = default;

@@ -7,13 +7,20 @@ Error::Error(ErrorCode code, const std::string& message)
 
 const char* to_string(ErrorCode code) noexcept {
   switch (code) {
-    case ErrorCode::invalid_argument: return "invalid_argument";
-    case ErrorCode::not_found: return "not_found";
-    case ErrorCode::io: return "io";
-    case ErrorCode::corrupt: return "corrupt";
-    case ErrorCode::version_unsupported: return "version_unsupported";
-    case ErrorCode::unsupported_cpu: return "unsupported_cpu";
-    case ErrorCode::cancelled: return "cancelled";
+    case ErrorCode::invalid_argument:
+      return "invalid_argument";
+    case ErrorCode::not_found:
+      return "not_found";
+    case ErrorCode::io:
+      return "io";
+    case ErrorCode::corrupt:
+      return "corrupt";
+    case ErrorCode::version_unsupported:
+      return "version_unsupported";
+    case ErrorCode::unsupported_cpu:
+      return "unsupported_cpu";
+    case ErrorCode::cancelled:
+      return "cancelled";
   }
   return "unknown";
 }

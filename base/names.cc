@@ -7,9 +7,12 @@ namespace cairn {
 
 const char* to_string(Metric metric) noexcept {
   switch (metric) {
-    case Metric::l2: return "l2";
-    case Metric::inner_product: return "ip";
-    case Metric::cosine: return "cosine";
+    case Metric::l2:
+      return "l2";
+    case Metric::inner_product:
+      return "ip";
+    case Metric::cosine:
+      return "cosine";
   }
   return "unknown";
 }
@@ -23,18 +26,24 @@ std::optional<Metric> parse_metric(std::string_view name) noexcept {
 
 const char* to_string(StorageKind kind) noexcept {
   switch (kind) {
-    case StorageKind::memory: return "memory";
-    case StorageKind::mmap: return "mmap";
-    case StorageKind::custom: return "custom";
+    case StorageKind::memory:
+      return "memory";
+    case StorageKind::mmap:
+      return "mmap";
+    case StorageKind::custom:
+      return "custom";
   }
   return "unknown";
 }
 
 const char* to_string(StopReason reason) noexcept {
   switch (reason) {
-    case StopReason::none: return "none";
-    case StopReason::budget: return "budget";
-    case StopReason::exhausted: return "exhausted";
+    case StopReason::none:
+      return "none";
+    case StopReason::budget:
+      return "budget";
+    case StopReason::exhausted:
+      return "exhausted";
   }
   return "unknown";
 }

@@ -2,12 +2,12 @@
 
 // The one place that knows OpenMP.
 
-#include <omp.h>
-
 #include <atomic>
 #include <cstddef>
 #include <exception>
 #include <mutex>
+
+#include <omp.h>
 
 namespace cairn::base {
 
@@ -16,8 +16,8 @@ inline unsigned resolve_threads(unsigned threads) {
   return threads != 0 ? threads : static_cast<unsigned>(omp_get_num_procs());
 }
 
-// Calls body(task, thread) for each task in [0, num_tasks) on up to `threads` threads, handing tasks
-// out as threads become free; thread is in [0, threads). Which thread runs a task is not
+// Calls body(task, thread) for each task in [0, num_tasks) on up to `threads` threads, handing
+// tasks out as threads become free; thread is in [0, threads). Which thread runs a task is not
 // deterministic, so a task must write to places of its own. The first exception stops the handing
 // out and is rethrown here once every running task has ended.
 template <typename Body>

@@ -5,8 +5,8 @@
 
 namespace cairn::base {
 
-// xoshiro256** seeded by splitmix64 (Blackman and Vigna, public domain algorithms): the same numbers
-// on every machine and standard library, which std:: distributions do not promise.
+// xoshiro256** seeded by splitmix64 (Blackman and Vigna, public domain algorithms): the same
+// numbers on every machine and standard library, which std:: distributions do not promise.
 class Random {
  public:
   explicit Random(std::uint64_t seed) {

@@ -278,7 +278,8 @@ void add(const std::string& name, std::size_t dim, const Kernels* kernels, Run r
 
 void register_first_stage(const Kernels* k, std::size_t d) {
   using State = benchmark::State;
-  add("ScanL1", d, k, [=](State& s) { scan(s, k, d, 256, 0); });add("ScanL2", d, k, [=](State& s) { scan(s, k, d, 2048, 0); });
+  add("ScanL1", d, k, [=](State& s) { scan(s, k, d, 256, 0); });
+  add("ScanL2", d, k, [=](State& s) { scan(s, k, d, 2048, 0); });
   add("ScanDRAM", d, k, [=](State& s) { scan(s, k, d, 65536, kArenaBytes); });
   add("ScanLeavesDRAM", d, k, [=](State& s) { scan(s, k, d, 256, kArenaBytes); });
   add("BuildTable", d, k, [=](State& s) { build_table(s, k, d); });

@@ -61,7 +61,8 @@ class CAIRN_EXPORT ClusteredIndex {
   /// The `k` nearest vectors of `query` [dim], nearest first; ties by smaller id.
   /// @throws Error invalid_argument: wrong dimension, NaN or infinite query, zero query under
   ///   cosine, k == 0, options out of range. io, corrupt from a failing store.
-  std::vector<Neighbor> search(std::span<const float> query, const SearchOptions& options = {}) const;
+  std::vector<Neighbor> search(std::span<const float> query,
+                               const SearchOptions& options = {}) const;
 
   /// The same into `out` [>= min(k, size())]; returns how many were found. Allocates nothing after
   /// its first call on a thread with options of this size, if threads == 1.
@@ -115,7 +116,8 @@ class CAIRN_EXPORT ClusteredIndex {
   std::unique_ptr<Impl> impl_;
 };
 
-/// The instruction set in use: "baseline", "avx2" or "avx512". CAIRN_FORCE_ISA overrides the choice.
+/// The instruction set in use: "baseline", "avx2" or "avx512". CAIRN_FORCE_ISA overrides the
+/// choice.
 /// @throws Error unsupported_cpu if CAIRN_FORCE_ISA is unknown or not supported here.
 CAIRN_EXPORT const char* active_isa();
 

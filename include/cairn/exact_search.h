@@ -11,8 +11,9 @@
 
 namespace cairn {
 
-/// The true `k` nearest rows of `base` [n, dim] for each of `queries` [m, dim]: ids are row numbers,
-/// nearest first, ties by smaller id; distances are those that ClusteredIndex reports, bit for bit.
+/// The true `k` nearest rows of `base` [n, dim] for each of `queries` [m, dim]: ids are row
+/// numbers, nearest first, ties by smaller id; distances are those that ClusteredIndex reports, bit
+/// for bit.
 ///
 /// @param threads   0: all cores.
 /// @param on_query  called now and then with the number of queries done; may be empty. Returning
@@ -28,7 +29,8 @@ CAIRN_EXPORT BatchResult exact_search(MatrixView base, MatrixView queries, std::
 ///
 /// An id counts if it is among the true k, or exactly as far as the k-th of them. Rows of `found`
 /// and `truth` may be longer than k; of `found` the first k count.
-/// @throws Error invalid_argument if the number of queries differs or either has fewer than k columns.
+/// @throws Error invalid_argument if the number of queries differs or either has fewer than k
+/// columns.
 CAIRN_EXPORT double recall_at_k(const BatchResult& found, const BatchResult& truth, std::size_t k);
 
 }  // namespace cairn

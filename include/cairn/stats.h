@@ -27,9 +27,9 @@ struct StoreStats {
 
 /// Why a search scanned no further leaf.
 enum class StopReason : std::uint8_t {
-  none = 0,        ///< no search was made (empty index)
-  budget = 1,      ///< the asked number of leaves was scanned
-  exhausted = 2,   ///< every leaf was scanned
+  none = 0,       ///< no search was made (empty index)
+  budget = 1,     ///< the asked number of leaves was scanned
+  exhausted = 2,  ///< every leaf was scanned
 };
 
 /// "none", "budget", "exhausted".
@@ -37,12 +37,12 @@ CAIRN_EXPORT const char* to_string(StopReason reason) noexcept;
 
 /// What one search did. Counters are of this query alone.
 struct SearchStats {
-  std::size_t lists_scanned = 0;    ///< inner nodes whose children were scanned
-  std::size_t centroids_read = 0;   ///< exact centroids read while navigating
+  std::size_t lists_scanned = 0;   ///< inner nodes whose children were scanned
+  std::size_t centroids_read = 0;  ///< exact centroids read while navigating
   std::size_t leaves_scanned = 0;
-  std::size_t codes_scanned = 0;    ///< vectors whose binary code was scanned
-  std::size_t codes_refined = 0;    ///< of these, whose refine code was read
-  std::size_t vectors_read = 0;     ///< full-precision vectors read for exact distances
+  std::size_t codes_scanned = 0;  ///< vectors whose binary code was scanned
+  std::size_t codes_refined = 0;  ///< of these, whose refine code was read
+  std::size_t vectors_read = 0;   ///< full-precision vectors read for exact distances
   std::size_t vector_bytes_read = 0;
   StopReason stop_reason = StopReason::none;
 };
@@ -52,21 +52,21 @@ struct IndexStats {
   Metric metric = Metric::l2;
   std::size_t rows = 0;
   std::size_t dim = 0;
-  std::size_t code_dim = 0;         ///< dimensions of the rotated, padded frame
+  std::size_t code_dim = 0;  ///< dimensions of the rotated, padded frame
   unsigned refine_bits = 0;
-  std::size_t levels = 0;           ///< 1: a single leaf; 2: a root over leaves; ...
-  std::size_t lists = 0;            ///< nodes of the tree, leaves included
+  std::size_t levels = 0;  ///< 1: a single leaf; 2: a root over leaves; ...
+  std::size_t lists = 0;   ///< nodes of the tree, leaves included
   std::size_t leaves = 0;
   double leaf_size_mean = 0;
   double leaf_size_stddev = 0;
   std::size_t leaf_size_max = 0;
-  std::uint64_t code_bytes = 0;      ///< binary codes and their factors, tree nodes included
-  std::uint64_t centroid_bytes = 0;  ///< exact centroids and the list table
-  std::uint64_t refine_bytes = 0;    ///< refine codes
-  std::uint64_t id_bytes = 0;        ///< ids and the id -> row order
+  std::uint64_t code_bytes = 0;         ///< binary codes and their factors, tree nodes included
+  std::uint64_t centroid_bytes = 0;     ///< exact centroids and the list table
+  std::uint64_t refine_bytes = 0;       ///< refine codes
+  std::uint64_t id_bytes = 0;           ///< ids and the id -> row order
   std::uint64_t vector_ram_bytes = 0;   ///< full vectors held in RAM
   std::uint64_t vector_disk_bytes = 0;  ///< full vectors on disk
-  bool index_is_mapped = false;      ///< codes live in a mapped file (shared, evictable) not in RAM
+  bool index_is_mapped = false;  ///< codes live in a mapped file (shared, evictable) not in RAM
 };
 
 }  // namespace cairn

@@ -81,8 +81,8 @@ class CAIRN_EXPORT MemoryVectorStore final : public VectorStore {
 /// raise SIGBUS. Const calls may run concurrently.
 class CAIRN_EXPORT MmapVectorStore final : public VectorStore {
  public:
-  /// Writes `vectors` to a new file at `path` (atomically: a temporary name, fsync, rename, fsync of
-  /// the directory; an existing file is replaced) and opens it.
+  /// Writes `vectors` to a new file at `path` (atomically: a temporary name, fsync, rename, fsync
+  /// of the directory; an existing file is replaced) and opens it.
   /// @throws Error io (directory missing, disk full, ...); then `path` is as it was before.
   static std::unique_ptr<MmapVectorStore> create(const std::filesystem::path& path,
                                                  MatrixView vectors);

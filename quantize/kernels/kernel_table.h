@@ -25,23 +25,23 @@ constexpr std::size_t block_bytes(std::size_t padded_dim) {
 }
 
 // A query's look-up table over sub-sets of its coordinates, quantised to 8 bits:
-//   table [D / 4][16] u8: entry z of group m is round((sum of q over the set bits of z - low_m) / step)
-//   <b, q> for a 0/1 vector b is about  step * (sum over m of table[m][nibble m of b]) + low,
+//   table [D / 4][16] u8: entry z of group m is round((sum of q over the set bits of z - low_m) /
+//   step) <b, q> for a 0/1 vector b is about  step * (sum over m of table[m][nibble m of b]) + low,
 //   with low = sum of low_m, low_m the least sub-set sum of group m.
 struct TableScale {
   float step;
   float low;
 };
 
-// Rows of refine codes: `bits` (B, 2 to 9) bits per dimension, unsigned values x in [0, 2^B), stored
-// per group of 64 dimensions (8 * B bytes each, groups one after another) as sections of
-// 8, 4, 2 and 1 bits, in this order, one for each bit set in the binary form of B (B = 5: a 4-bit
+// Rows of refine codes: `bits` (B, 2 to 9) bits per dimension, unsigned values x in [0, 2^B),
+// stored per group of 64 dimensions (8 * B bytes each, groups one after another) as sections of 8,
+// 4, 2 and 1 bits, in this order, one for each bit set in the binary form of B (B = 5: a 4-bit
 // section then a 1-bit section; B = 9: 8 then 1). The first section holds the lowest bits of x, the
 // next the bits above it, and so on. Within a section of the 64 dimensions of a group:
 //   8 bits: 64 bytes, byte i = dimension i
 //   4 bits: 32 bytes, byte i = dimension i (low nibble) and i + 32 (high nibble)
-//   2 bits: 16 bytes, byte i = dimensions i, i + 16, i + 32, i + 48, from the lowest pair of bits up
-//   1 bit :  8 bytes, little-endian bit i of the 64 = dimension i
+//   2 bits: 16 bytes, byte i = dimensions i, i + 16, i + 32, i + 48, from the lowest pair of bits
+//   up 1 bit :  8 bytes, little-endian bit i of the 64 = dimension i
 constexpr std::size_t refine_code_bytes(std::size_t padded_dim, unsigned bits) {
   return padded_dim / 8 * bits;
 }
@@ -55,8 +55,7 @@ struct Kernels {
   // not on the order, not on whether a multi-query kernel computed it.
   // out[i] = sum (q - x)^2
   void (*l2sq_rows)(const float* query, const float* base, std::size_t stride,
-                    const std::uint32_t* rows, std::size_t n, std::size_t dim,
-                    float* out) noexcept;
+                    const std::uint32_t* rows, std::size_t n, std::size_t dim, float* out) noexcept;
   // out[i] = <q, x>
   void (*dot_rows)(const float* query, const float* base, std::size_t stride,
                    const std::uint32_t* rows, std::size_t n, std::size_t dim, float* out) noexcept;
@@ -108,8 +107,8 @@ struct Kernels {
   //   value = f_add[i] + f_scale[i] * (step * sum[i] + offset)  < threshold
   // appends i to out_index and value to out_value, in ascending i; returns how many.
   // out_index and out_value have room for count rounded up to 32, plus 32. Lanes past count are
-  // never reported. A NaN value is never reported. `blocks` is 64-byte aligned. Factors of the lanes
-  // past count are 0. Prefetches ahead.
+  // never reported. A NaN value is never reported. `blocks` is 64-byte aligned. Factors of the
+  // lanes past count are 0. Prefetches ahead.
   std::size_t (*scan_blocks)(const std::uint8_t* blocks, std::size_t count,
                              const std::uint8_t* table, std::size_t padded_dim, float step,
                              float offset, float threshold, std::uint32_t* out_index,
@@ -120,8 +119,8 @@ struct Kernels {
   // refine code of row rows[i]: at codes + rows[i] * row_stride. Integer sums are exact for every
   // bits in [2, 9] and padded_dim up to 65,536.
   void (*refine_dots)(const std::uint8_t* codes, std::size_t row_stride, const std::uint32_t* rows,
-                      std::size_t n, unsigned bits, const std::int8_t* high,
-                      const std::int8_t* low, std::size_t padded_dim, float* out) noexcept;
+                      std::size_t n, unsigned bits, const std::int8_t* high, const std::int8_t* low,
+                      std::size_t padded_dim, float* out) noexcept;
 
   // --- build -----------------------------------------------------------------------------------
   // out [m, n] = a [m, dim] * b [n, dim]^T, all row-major and dense. One result may depend on its

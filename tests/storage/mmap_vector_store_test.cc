@@ -26,11 +26,11 @@ namespace {
 
 using test::bits_of;
 using test::bits_of_row;
-using ::testing::ElementsAre;
 using test::expect_error;
-using ::testing::IsEmpty;
 using test::odd_floats;
 using test::TempDir;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
 TEST(MmapVectorStore, KeepsBitPatterns) {
   const TempDir dir;
