@@ -142,11 +142,11 @@ std::vector<float> mean_of(const PointSource& points, unsigned threads) {
   return mean;
 }
 
-// Leaves of more rows than this make a query scan too much at once, of fewer too many lists; the
-// square root balances the cost of centroids against that of codes (docs/performance.md).
+// The square root balances the cost of centroids, which are ranked for each query, against that of
+// codes. Codes are cheap to scan and leaves dear to enter, so leaves are large (docs/design.md).
 std::size_t default_leaf_target(std::size_t rows) {
   const double root = std::sqrt(static_cast<double>(rows));
-  return static_cast<std::size_t>(std::clamp(0.4 * root, 64.0, 384.0));
+  return static_cast<std::size_t>(std::clamp(0.8 * root, 64.0, 512.0));
 }
 
 PartitionOptions leaf_options(const BuildOptions& options, std::size_t rows, unsigned threads) {
