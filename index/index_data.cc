@@ -13,11 +13,11 @@ std::size_t IndexData::row_of(VectorId id) const noexcept {
 }
 
 void IndexData::attach() {
-  num_leaves_ = 0;
+  lists_per_level_.assign(std::max<std::size_t>(parameters.levels, 1), 0);
   max_leaf_size_ = 0;
   for (const ListEntry& list : lists) {
+    ++lists_per_level_[list.level];
     if (list.level != 0) continue;
-    ++num_leaves_;
     max_leaf_size_ = std::max<std::size_t>(max_leaf_size_, list.num_children);
   }
   frame = quantize::Frame(metric(), dim(), parameters.max_norm, mean, rotation_signs);

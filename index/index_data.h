@@ -89,7 +89,8 @@ struct IndexData {
   const std::uint8_t* block(std::uint64_t number) const noexcept {
     return blocks.data() + number * kernels::block_bytes(padded_dim());
   }
-  std::size_t num_leaves() const noexcept { return num_leaves_; }
+  std::size_t num_leaves() const noexcept { return lists_per_level_[0]; }
+  std::size_t num_lists(std::uint32_t level) const noexcept { return lists_per_level_[level]; }
   std::size_t max_leaf_size() const noexcept { return max_leaf_size_; }
 
   VectorId id_of(std::uint32_t row) const noexcept {
@@ -98,11 +99,11 @@ struct IndexData {
   // The row of an id, or rows() if there is none. O(log rows).
   std::size_t row_of(VectorId id) const noexcept;
 
-  // Derives `frame` and the leaf counts from the other members. Call once they are set.
+  // Derives `frame` and the counts of lists from the other members. Call once they are set.
   void attach();
 
  private:
-  std::size_t num_leaves_ = 0;
+  std::vector<std::size_t> lists_per_level_{0};
   std::size_t max_leaf_size_ = 0;
 };
 

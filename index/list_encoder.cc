@@ -34,7 +34,7 @@ void ListEncoder::add(const float* child) {
         refine_rows_ + count_ * quantize::refine_row_bytes(padded_dim_, refine_code_bits_);
     const quantize::CodeFactors refine =
         quantize::encode_refine(residual_.data(), centre_, padded_dim_, refine_code_bits_,
-                                values_.data(), row + quantize::kRefineFactorBytes);
+                                values_.data(), row + kernels::kRefineFactorBytes);
     std::memcpy(row, &refine.add, sizeof(float));
     std::memcpy(row + sizeof(float), &refine.scale, sizeof(float));
     refine_variance_ += static_cast<double>(refine.sigma) * static_cast<double>(refine.sigma);

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "cairn/stats.h"
@@ -25,8 +26,9 @@ struct RankedList {
 };
 
 // Finds the leaves nearest to a query, top-down with a beam. At each level the children of the
-// beam's lists are scanned as codes, and the exact centroid of a child is read only while its lower
-// bound can still win (lazy refinement). Reused from query to query; one per thread.
+// beam's lists are scanned as codes; the exact centroids of those with the least estimates are
+// read, somewhat more than are wanted, and put in order. Reused from query to query; one per
+// thread.
 class Navigator {
  public:
   // The `probes` nearest leaves, or all there are, nearest first. Valid until the next call.
@@ -34,15 +36,18 @@ class Navigator {
                                           std::size_t probes, SearchStats& stats);
 
  private:
-  void rank_children(const IndexData& data, const quantize::QueryCode& query, std::size_t wanted,
-                     SearchStats& stats);
-  void rank_all(const IndexData& data, const quantize::QueryCode& query, SearchStats& stats);
+  void estimate_children(const IndexData& data, const quantize::QueryCode& query,
+                         SearchStats& stats);
+  void rank_exactly(const IndexData& data, const quantize::QueryCode& query, std::size_t wanted,
+                    SearchStats& stats);
 
   std::vector<RankedList> beam_;
-  std::vector<RankedList> next_;       // max-heap while a level is ranked
-  std::vector<std::uint64_t> bounds_;  // (lower bound, list) as sortable keys
-  base::AlignedArray<std::uint32_t> scan_index_;
-  base::AlignedArray<float> scan_value_;
+  std::size_t count_ = 0;  // children in the arrays below
+  base::AlignedArray<std::uint32_t> lists_;
+  base::AlignedArray<float> values_;
+  base::AlignedArray<std::uint32_t> contenders_;  // places in lists_, then rows of centroids
+  base::AlignedArray<float> distances_;
+  base::AlignedArray<std::uint32_t> ranks_;
 };
 
 }  // namespace cairn::index

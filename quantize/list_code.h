@@ -39,9 +39,8 @@ void pack_refine_code(const std::uint16_t* values, std::size_t padded_dim, unsig
                       std::uint8_t* codes);
 
 // A refine row: its two factors (f32 each), then its code.
-inline constexpr std::size_t kRefineFactorBytes = 2 * sizeof(float);
 constexpr std::size_t refine_row_bytes(std::size_t padded_dim, unsigned bits_per_dim) {
-  return kRefineFactorBytes + kernels::refine_code_bytes(padded_dim, bits_per_dim);
+  return kernels::kRefineFactorBytes + kernels::refine_code_bytes(padded_dim, bits_per_dim);
 }
 
 }  // namespace cairn::quantize

@@ -5,6 +5,7 @@
 
 #include "base/aligned_buffer.h"
 #include "quantize/frame.h"
+#include "quantize/kernels/kernel_table.h"
 
 namespace cairn::quantize {
 
@@ -31,6 +32,14 @@ struct QueryCode {
   float scan_offset = 0;  // x = table_step * sum + scan_offset
   float refine_step = 0;
   float refine_offset = 0;  // x = refine_step * dot + refine_offset
+
+  // The two as kernels take them; `slack` is added to x, to make estimates bounds.
+  kernels::ScanQuery scan_query(float slack) const noexcept {
+    return {table.data(), table_step, scan_offset + slack};
+  }
+  kernels::RefineQuery refine_query() const noexcept {
+    return {high.data(), low.data(), refine_step, refine_offset};
+  }
 
   // Prepares `query` [frame.dim()]. `refine_code_bits` is the B of refine codes, 0 if there are
   // none. Allocates only when padded_dim grows.

@@ -87,17 +87,18 @@ void scan(benchmark::State& state, const Kernels* kernels, std::size_t dim, std:
   std::vector<std::uint32_t> index(count + kBlockSize);
   std::vector<float> value(count + kBlockSize);
   // A threshold that the lowest 3 % of the first piece pass.
+  const ScanQuery scan_query{table.data(), scale.step, scale.low};
   const std::size_t sampled =
-      kernels->scan_blocks(arena(), count, table.data(), dim, scale.step, scale.low,
-                           std::numeric_limits<float>::infinity(), index.data(), value.data());
+      kernels->scan_blocks(arena(), count, scan_query, dim, 0,
+                           std::numeric_limits<float>::infinity(), 0, index.data(), value.data());
   const auto quantile = value.begin() + static_cast<std::ptrdiff_t>(sampled * 3 / 100);
   std::nth_element(value.begin(), quantile, value.begin() + static_cast<std::ptrdiff_t>(sampled));
   const float threshold = *quantile;
   Walk walk(bytes, extent > bytes ? extent : bytes);
   std::size_t found = 0;
   for (auto _ : state) {
-    found += kernels->scan_blocks(walk.next(), count, table.data(), dim, scale.step, scale.low,
-                                  threshold, index.data(), value.data());
+    found += kernels->scan_blocks(walk.next(), count, scan_query, dim, 0, threshold, 0,
+                                  index.data(), value.data());
     benchmark::DoNotOptimize(index.data());
   }
   report(state, count, bytes);
@@ -109,8 +110,8 @@ void refine(benchmark::State& state, const Kernels* kernels, std::size_t dim, un
             bool random) {
   const auto query = random_floats(dim);
   std::vector<std::int8_t> high(dim), low(dim);
-  kernels->quantize_query(query.data(), dim, high.data(), low.data());
-  const std::size_t stride = (refine_code_bytes(dim, bits) + 63) / 64 * 64;
+  const float step = kernels->quantize_query(query.data(), dim, high.data(), low.data());
+  const std::size_t stride = kRefineFactorBytes + refine_code_bytes(dim, bits);
   const std::size_t num_rows = kArenaBytes / stride;
   constexpr std::size_t kRows = 128;
   auto rows = random_rows(kRandomRows, num_rows);
@@ -118,15 +119,18 @@ void refine(benchmark::State& state, const Kernels* kernels, std::size_t dim, un
     for (std::size_t i = 0; i < rows.size(); ++i)
       rows[i] = static_cast<std::uint32_t>(i % num_rows);
   }
-  std::vector<float> out(kRows);
+  const std::vector<float> zeros(kRows);
+  std::vector<std::uint32_t> found(kRows + 16);
+  std::vector<float> lower(kRows + 16), upper(kRows + 16);
   std::size_t at = 0;
   for (auto _ : state) {
-    kernels->refine_dots(arena(), stride, rows.data() + at, kRows, bits, high.data(), low.data(),
-                         dim, out.data());
-    benchmark::DoNotOptimize(out.data());
+    kernels->refine_rows(arena(), stride, rows.data() + at, kRows, bits,
+                         {high.data(), low.data(), step, 0}, dim, zeros.data(), zeros.data(), 0,
+                         found.data(), lower.data(), upper.data());
+    benchmark::DoNotOptimize(lower.data());
     at = (at + kRows) % rows.size();
   }
-  report(state, kRows, kRows * refine_code_bytes(dim, bits));
+  report(state, kRows, kRows * stride);
 }
 
 using RowsKernel = void (*)(const float*, const float*, std::size_t, const std::uint32_t*,

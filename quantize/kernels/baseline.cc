@@ -286,19 +286,20 @@ void scan_sums(const std::uint8_t* block, const std::uint8_t* table, std::size_t
   }
 }
 
-std::size_t scan_blocks(const std::uint8_t* blocks, std::size_t count, const std::uint8_t* table,
-                        std::size_t padded_dim, float step, float offset, float threshold,
+std::size_t scan_blocks(const std::uint8_t* blocks, std::size_t count, const ScanQuery& query,
+                        std::size_t padded_dim, float base, float threshold, std::uint32_t first,
                         std::uint32_t* out_index, float* out_value) noexcept {
   std::size_t found = 0;
   for (std::size_t begin = 0; begin < count; begin += kBlockSize) {
     std::uint32_t sums[kBlockSize];
-    scan_sums(blocks, table, padded_dim, sums);
+    scan_sums(blocks, query.table, padded_dim, sums);
     const auto* const f_add = reinterpret_cast<const float*>(blocks + block_code_bytes(padded_dim));
     const float* const f_scale = f_add + kBlockSize;
     const std::size_t lanes = count - begin < kBlockSize ? count - begin : kBlockSize;
     for (std::size_t i = 0; i < lanes; ++i) {
-      const float value = f_add[i] + f_scale[i] * (step * static_cast<float>(sums[i]) + offset);
-      out_index[found] = static_cast<std::uint32_t>(begin + i);
+      const float inner = query.step * static_cast<float>(sums[i]) + query.offset;
+      const float value = base + (f_add[i] + f_scale[i] * inner);
+      out_index[found] = first + static_cast<std::uint32_t>(begin + i);
       out_value[found] = value;
       found += value < threshold ? 1 : 0;
     }
@@ -328,32 +329,105 @@ void unpack_section(const std::uint8_t* section, unsigned width, unsigned shift,
   }
 }
 
-void refine_dots(const std::uint8_t* codes, std::size_t row_stride, const std::uint32_t* rows,
-                 std::size_t n, unsigned bits, const std::int8_t* high, const std::int8_t* low,
-                 std::size_t padded_dim, float* out) noexcept {
-  for (std::size_t i = 0; i < n; ++i) {
-    const std::uint8_t* group = codes + rows[i] * row_stride;
-    std::int64_t high_sum = 0;
-    std::int64_t low_sum = 0;
-    for (std::size_t d = 0; d < padded_dim; d += 64) {
-      std::uint16_t values[64] = {};
-      unsigned shift = 0;
-      for (unsigned width = 8; width > 0; width /= 2) {
-        if ((bits & width) == 0) continue;
-        unpack_section(group, width, shift, values);
-        group += 8 * width;
-        shift += width;
-      }
-      std::int32_t high_group = 0;
-      std::int32_t low_group = 0;
-      for (std::size_t j = 0; j < 64; ++j) {
-        high_group += values[j] * high[d + j];
-        low_group += values[j] * low[d + j];
-      }
-      high_sum += high_group;
-      low_sum += low_group;
+float refine_dot(const std::uint8_t* group, unsigned bits, const RefineQuery& query,
+                 std::size_t padded_dim) noexcept {
+  std::int64_t high_sum = 0;
+  std::int64_t low_sum = 0;
+  for (std::size_t d = 0; d < padded_dim; d += 64) {
+    std::uint16_t values[64] = {};
+    unsigned shift = 0;
+    for (unsigned width = 8; width > 0; width /= 2) {
+      if ((bits & width) == 0) continue;
+      unpack_section(group, width, shift, values);
+      group += 8 * width;
+      shift += width;
     }
-    out[i] = static_cast<float>(128 * high_sum + low_sum);
+    std::int32_t high_group = 0;
+    std::int32_t low_group = 0;
+    for (std::size_t j = 0; j < 64; ++j) {
+      high_group += values[j] * query.high[d + j];
+      low_group += values[j] * query.low[d + j];
+    }
+    high_sum += high_group;
+    low_sum += low_group;
+  }
+  return static_cast<float>(128 * high_sum + low_sum);
+}
+
+std::size_t refine_rows(const std::uint8_t* codes, std::size_t row_stride,
+                        const std::uint32_t* rows, std::size_t n, unsigned bits,
+                        const RefineQuery& query, std::size_t padded_dim, const float* base,
+                        const float* spread, float threshold, std::uint32_t* out_row,
+                        float* out_lower, float* out_upper) noexcept {
+  std::size_t found = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    const std::uint8_t* const row = codes + rows[i] * row_stride;
+    float factors[2];
+    __builtin_memcpy(factors, row, sizeof(factors));
+    const float dot = refine_dot(row + kRefineFactorBytes, bits, query, padded_dim);
+    const float inner = query.step * dot + query.offset;
+    const float estimate = base[i] + (factors[0] + factors[1] * inner);
+    const float error = factors[1] * spread[i];
+    out_row[found] = rows[i];
+    out_lower[found] = estimate - error;
+    out_upper[found] = estimate + error;
+    found += estimate - error < threshold ? 1 : 0;
+  }
+  return found;
+}
+
+// The integer that sorts as the float does, and back.
+std::int32_t ordered_bits(float value) noexcept {
+  std::int32_t bits;
+  __builtin_memcpy(&bits, &value, sizeof(bits));
+  return bits < 0 ? bits ^ 0x7FFFFFFF : bits;
+}
+
+float from_ordered_bits(std::int32_t bits) noexcept {
+  if (bits < 0) bits ^= 0x7FFFFFFF;
+  float value;
+  __builtin_memcpy(&value, &bits, sizeof(value));
+  return value;
+}
+
+// Bisection between the least and the greatest value.
+float find_cut(const float* values, std::size_t n, std::size_t least, std::size_t most) noexcept {
+  float smallest = values[0];
+  float greatest = values[0];
+  for (std::size_t i = 1; i < n; ++i) {
+    if (values[i] < smallest) smallest = values[i];
+    if (values[i] > greatest) greatest = values[i];
+  }
+  std::int64_t low = std::int64_t{ordered_bits(smallest)} - 1;  // too few values are at or below
+  std::int64_t high = ordered_bits(greatest);                   // enough are
+  while (high - low > 1) {
+    const std::int64_t middle = low + (high - low) / 2;
+    const float cut = from_ordered_bits(static_cast<std::int32_t>(middle));
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < n; ++i) count += values[i] <= cut ? 1 : 0;
+    if (count >= least && count <= most) return cut;
+    (count < least ? low : high) = middle;
+  }
+  return from_ordered_bits(static_cast<std::int32_t>(high));
+}
+
+std::size_t take_between(const float* values, std::size_t n, float above, float limit,
+                         std::uint32_t* out_index, float* out_value) noexcept {
+  std::size_t found = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    out_index[found] = static_cast<std::uint32_t>(i);
+    out_value[found] = values[i];
+    found += above < values[i] && values[i] <= limit ? 1 : 0;
+  }
+  return found;
+}
+
+void rank_values(const float* values, std::size_t n, std::uint32_t* ranks) noexcept {
+  for (std::size_t i = 0; i < n; ++i) {
+    std::uint32_t rank = 0;
+    for (std::size_t j = 0; j < i; ++j) rank += values[j] <= values[i] ? 1 : 0;
+    for (std::size_t j = i + 1; j < n; ++j) rank += values[j] < values[i] ? 1 : 0;
+    ranks[i] = rank;
   }
 }
 
@@ -391,7 +465,10 @@ constinit const Kernels kBaseline{
     .quantize_query = &quantize_query,
     .scan_sums = &scan_sums,
     .scan_blocks = &scan_blocks,
-    .refine_dots = &refine_dots,
+    .refine_rows = &refine_rows,
+    .find_cut = &find_cut,
+    .take_between = &take_between,
+    .rank_values = &rank_values,
     .gemm_nt = &gemm_nt,
     .argmin_rows = &argmin_rows,
 };

@@ -46,6 +46,24 @@ constexpr std::size_t refine_code_bytes(std::size_t padded_dim, unsigned bits) {
   return padded_dim / 8 * bits;
 }
 
+// What a scan of binary codes needs of a query: build_table's result, and the constant that is
+// added to step * sum.
+struct ScanQuery {
+  const std::uint8_t* table;
+  float step;
+  float offset;
+};
+
+// And what refine codes need: quantize_query's result, and the same kind of constant.
+struct RefineQuery {
+  const std::int8_t* high;
+  const std::int8_t* low;
+  float step;
+  float offset;
+};
+// Bytes of the factors before a refine code.
+inline constexpr std::size_t kRefineFactorBytes = 2 * sizeof(float);
+
 struct Kernels {
   const char* isa;  // "baseline", "avx2", "avx512"
 
@@ -104,23 +122,44 @@ struct Kernels {
   void (*scan_sums)(const std::uint8_t* block, const std::uint8_t* table, std::size_t padded_dim,
                     std::uint32_t* sums) noexcept;
   // Scans `count` children in ceil(count / 32) consecutive blocks. For each child i with
-  //   value = f_add[i] + f_scale[i] * (step * sum[i] + offset)  < threshold
-  // appends i to out_index and value to out_value, in ascending i; returns how many.
+  //   value = base + (f_add[i] + f_scale[i] * (step * sum[i] + offset))  < threshold
+  // appends first + i to out_index and value to out_value, in ascending i; returns how many.
   // out_index and out_value have room for count rounded up to 32, plus 32. Lanes past count are
   // never reported. A NaN value is never reported. `blocks` is 64-byte aligned. Factors of the
   // lanes past count are 0. Prefetches ahead.
-  std::size_t (*scan_blocks)(const std::uint8_t* blocks, std::size_t count,
-                             const std::uint8_t* table, std::size_t padded_dim, float step,
-                             float offset, float threshold, std::uint32_t* out_index,
+  std::size_t (*scan_blocks)(const std::uint8_t* blocks, std::size_t count, const ScanQuery& query,
+                             std::size_t padded_dim, float base, float threshold,
+                             std::uint32_t first, std::uint32_t* out_index,
                              float* out_value) noexcept;
 
   // --- second stage: refine codes --------------------------------------------------------------
-  // out[i] = 128 * <x, high> + <x, low> as an exact integer converted to float once, where x is the
-  // refine code of row rows[i]: at codes + rows[i] * row_stride. Integer sums are exact for every
-  // bits in [2, 9] and padded_dim up to 65,536.
-  void (*refine_dots)(const std::uint8_t* codes, std::size_t row_stride, const std::uint32_t* rows,
-                      std::size_t n, unsigned bits, const std::int8_t* high, const std::int8_t* low,
-                      std::size_t padded_dim, float* out) noexcept;
+  // Bounds of n rows: row rows[i] lies at codes + rows[i] * row_stride and holds f_add and f_scale
+  // (f32 each), then its refine code x. With dot = 128 * <x, high> + <x, low>, an exact integer for
+  // every bits in [2, 9] and padded_dim up to 65,536, converted to float once,
+  //   estimate = base[i] + (f_add + f_scale * (step * dot + offset))
+  //   lower = estimate - f_scale * spread[i],  upper = estimate + f_scale * spread[i].
+  // Of each row with lower < threshold appends rows[i], lower and upper to the outputs, in order;
+  // returns how many. NaN never passes. The outputs have room for n + 16. Prefetches ahead.
+  std::size_t (*refine_rows)(const std::uint8_t* codes, std::size_t row_stride,
+                             const std::uint32_t* rows, std::size_t n, unsigned bits,
+                             const RefineQuery& query, std::size_t padded_dim, const float* base,
+                             const float* spread, float threshold, std::uint32_t* out_row,
+                             float* out_lower, float* out_upper) noexcept;
+
+  // --- selection -------------------------------------------------------------------------------
+  // A cut with at least `least` of the n values at or below it, and at most `most` unless equal
+  // values forbid it: then and for least == most the least-th smallest value. 1 <= least <= n,
+  // least
+  // <= most; values hold no NaN.
+  float (*find_cut)(const float* values, std::size_t n, std::size_t least,
+                    std::size_t most) noexcept;
+  // Appends the places i with above < values[i] <= limit to out_index and these values to
+  // out_value, in ascending i; returns how many. The outputs have room for n + 16.
+  std::size_t (*take_between)(const float* values, std::size_t n, float above, float limit,
+                              std::uint32_t* out_index, float* out_value) noexcept;
+  // ranks[i] = the place of values[i] in ascending order, ties by i. n^2 / width steps: for few
+  // values. No NaN.
+  void (*rank_values)(const float* values, std::size_t n, std::uint32_t* ranks) noexcept;
 
   // --- build -----------------------------------------------------------------------------------
   // out [m, n] = a [m, dim] * b [n, dim]^T, all row-major and dense. One result may depend on its

@@ -9,6 +9,7 @@
 #include "quantize/kernels/refine_body.h"
 #include "quantize/kernels/rotate_body.h"
 #include "quantize/kernels/scan_body.h"
+#include "quantize/kernels/select_body.h"
 
 namespace cairn::kernels {
 namespace {
@@ -31,7 +32,10 @@ constexpr Kernels make_table(const char* isa) {
       .quantize_query = &quantize_query,
       .scan_sums = &scan_sums,
       .scan_blocks = &scan_blocks,
-      .refine_dots = &refine_dots,
+      .refine_rows = &refine_rows,
+      .find_cut = &find_cut,
+      .take_between = &take_between,
+      .rank_values = &rank_values,
       .gemm_nt = &gemm_nt,
       .argmin_rows = &argmin_rows,
   };

@@ -1,6 +1,7 @@
 #pragma once
 
-// Dot products of packed refine codes with a query of two signed bytes per dimension.
+// Bounds from packed refine codes: their dot products with a query of two signed bytes per
+// dimension, then the arithmetic of a batch of rows at once.
 //
 // Codes of up to 8 bits (AVX-512) or 7 bits (AVX2) are unpacked to one unsigned byte per dimension
 // and multiplied once; above that the sections are multiplied apart and weighted at the end. Each
@@ -70,6 +71,48 @@ inline __m512i unpack_group(const std::uint8_t*& group) noexcept {
     group += 8;
   }
   return values;
+}
+
+// 128 * high + low for each of four rows: {{a, b, c, d} high sums, low sums}.
+inline __m128 combine_sums(const __m512i (&high)[4], const __m512i (&low)[4]) noexcept {
+  const auto fold = [](__m512i a, __m512i b, __m512i c, __m512i d) {
+    const __m512i ab =
+        _mm512_add_epi32(_mm512_shuffle_i64x2(a, b, 0x44), _mm512_shuffle_i64x2(a, b, 0xEE));
+    const __m512i cd =
+        _mm512_add_epi32(_mm512_shuffle_i64x2(c, d, 0x44), _mm512_shuffle_i64x2(c, d, 0xEE));
+    return _mm512_add_epi32(_mm512_shuffle_i64x2(ab, cd, 0x88), _mm512_shuffle_i64x2(ab, cd, 0xDD));
+  };
+  const __m512i highs = fold(high[0], high[1], high[2], high[3]);  // 128 bits of each row
+  const __m512i lows = fold(low[0], low[1], low[2], low[3]);
+  const __m512i pairs =
+      _mm512_add_epi32(_mm512_unpacklo_epi32(highs, lows), _mm512_unpackhi_epi32(highs, lows));
+  // In each 128 bits now: high, low.
+  const __m512i sums = _mm512_add_epi32(pairs, _mm512_shuffle_epi32(pairs, _MM_PERM_BADC));
+  const __m256i ordered = _mm512_castsi512_si256(_mm512_permutexvar_epi32(
+      _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 0, 0, 0, 0, 0, 0, 0, 0), sums));
+  const __m256i wide_high = _mm256_cvtepi32_epi64(_mm256_castsi256_si128(ordered));
+  const __m256i wide_low = _mm256_cvtepi32_epi64(_mm256_extracti128_si256(ordered, 1));
+  return _mm256_cvtepi64_ps(_mm256_add_epi64(_mm256_slli_epi64(wide_high, 7), wide_low));
+}
+
+// The dot products of four rows of at most 8 bits: sums of 65,536 dimensions fit 32 bits.
+template <unsigned Bits>
+inline __m128 refine_four(const std::uint8_t* const (&codes)[4], const RefineQuery& query,
+                          std::size_t padded_dim) noexcept {
+  const std::uint8_t* groups[4] = {codes[0], codes[1], codes[2], codes[3]};
+  __m512i high[4] = {};
+  __m512i low[4] = {};
+  for (std::size_t d = 0; d < padded_dim; d += 64) {
+    const __m512i query_high = _mm512_loadu_si512(query.high + d);
+    const __m512i query_low = _mm512_loadu_si512(query.low + d);
+#pragma GCC unroll 4
+    for (std::size_t i = 0; i < 4; ++i) {
+      const __m512i values = unpack_group<Bits>(groups[i]);
+      high[i] = _mm512_dpbusd_epi32(high[i], values, query_high);
+      low[i] = _mm512_dpbusd_epi32(low[i], values, query_low);
+    }
+  }
+  return combine_sums(high, low);
 }
 
 template <unsigned Bits>
@@ -223,41 +266,99 @@ inline RefineSums refine_row(const std::uint8_t* group, const std::int8_t* high,
 
 #endif
 
-template <unsigned Bits>
-void refine_rows(const std::uint8_t* codes, std::size_t row_stride, const std::uint32_t* rows,
-                 std::size_t n, const std::int8_t* high, const std::int8_t* low,
-                 std::size_t padded_dim, float* out) noexcept {
-  const std::size_t row_bytes = refine_code_bytes(padded_dim, Bits);
-  const RowsAhead ahead(row_bytes);
-  for (std::size_t i = 0; i < n; ++i) {
-    prefetch_bytes(codes + rows[ahead.row_after(i, n)] * row_stride, row_bytes);
-    const RefineSums sums = refine_row<Bits>(codes + rows[i] * row_stride, high, low, padded_dim);
-    out[i] = static_cast<float>(128 * sums.high + sums.low);
+// The dot products of kWidth rows, or fewer: `row(i)` is the code of the i-th.
+template <unsigned Bits, typename Row>
+inline void refine_batch(const Row& row, std::size_t n, const RefineQuery& query,
+                         std::size_t padded_dim, float* dots) noexcept {
+  std::size_t i = 0;
+#if defined(__AVX512BW__)
+  if constexpr (Bits < 9) {
+    for (; i + 4 <= n; i += 4) {
+      const std::uint8_t* const codes[4] = {row(i), row(i + 1), row(i + 2), row(i + 3)};
+      _mm_storeu_ps(dots + i, refine_four<Bits>(codes, query, padded_dim));
+    }
+  }
+#endif
+  for (; i < n; ++i) {
+    const RefineSums sums = refine_row<Bits>(row(i), query.high, query.low, padded_dim);
+    dots[i] = static_cast<float>(128 * sums.high + sums.low);
   }
 }
 
-void refine_dots(const std::uint8_t* codes, std::size_t row_stride, const std::uint32_t* rows,
-                 std::size_t n, unsigned bits, const std::int8_t* high, const std::int8_t* low,
-                 std::size_t padded_dim, float* out) noexcept {
+template <unsigned Bits>
+std::size_t refine_rows_of(const std::uint8_t* codes, std::size_t row_stride,
+                           const std::uint32_t* rows, std::size_t n, const RefineQuery& query,
+                           std::size_t padded_dim, const float* base, const float* spread,
+                           float threshold, std::uint32_t* out_row, float* out_lower,
+                           float* out_upper) noexcept {
+  const std::size_t row_bytes = kRefineFactorBytes + refine_code_bytes(padded_dim, Bits);
+  const Floats step(query.step);
+  const Floats offset(query.offset);
+  const Floats limit(threshold);
+  std::size_t found = 0;
+  for (std::size_t begin = 0; begin < n; begin += kWidth) {
+    const std::size_t count = n - begin < kWidth ? n - begin : kWidth;
+    const std::uint32_t* const batch = rows + begin;
+    for (std::size_t i = begin + kWidth; i < n && i < begin + 2 * kWidth; ++i) {
+      prefetch_bytes(codes + rows[i] * row_stride, row_bytes);
+    }
+    const auto row = [&](std::size_t i) { return codes + batch[i] * row_stride; };
+    float dots[kWidth];
+    float add[kWidth];
+    float scale[kWidth];
+    refine_batch<Bits>([&](std::size_t i) { return row(i) + kRefineFactorBytes; }, count, query,
+                       padded_dim, dots);
+    for (std::size_t i = 0; i < count; ++i) {
+      add[i] = read_as<float>(row(i));
+      scale[i] = read_as<float>(row(i) + sizeof(float));
+    }
+    const bool full = count == kWidth;
+    const auto take = [&](const float* values) {
+      return full ? load(values) : load_tail(values, count);
+    };
+    const Floats scales = take(scale);
+    const Floats inner = fma(step, take(dots), offset);
+    const Floats estimate = take(base + begin) + fma(scales, inner, take(add));
+    const Floats error = scales * take(spread + begin);
+    const Floats lower = estimate - error;
+    const auto valid = static_cast<LaneMask>((std::uint32_t{1} << count) - 1);
+    const auto pass = static_cast<LaneMask>(less(lower, limit) & valid);
+    store(out_row + found, pack_lanes(load_bits(batch, count), pass));
+    pack_lanes(lower, pass).store_unaligned(out_lower + found);
+    pack_lanes(estimate + error, pass).store_unaligned(out_upper + found);
+    found += count_lanes(pass);
+  }
+  return found;
+}
+
+std::size_t refine_rows(const std::uint8_t* codes, std::size_t row_stride,
+                        const std::uint32_t* rows, std::size_t n, unsigned bits,
+                        const RefineQuery& query, std::size_t padded_dim, const float* base,
+                        const float* spread, float threshold, std::uint32_t* out_row,
+                        float* out_lower, float* out_upper) noexcept {
+  const auto run = [&]<unsigned Bits>() {
+    return refine_rows_of<Bits>(codes, row_stride, rows, n, query, padded_dim, base, spread,
+                                threshold, out_row, out_lower, out_upper);
+  };
   switch (bits) {
     case 2:
-      return refine_rows<2>(codes, row_stride, rows, n, high, low, padded_dim, out);
+      return run.template operator()<2>();
     case 3:
-      return refine_rows<3>(codes, row_stride, rows, n, high, low, padded_dim, out);
+      return run.template operator()<3>();
     case 4:
-      return refine_rows<4>(codes, row_stride, rows, n, high, low, padded_dim, out);
+      return run.template operator()<4>();
     case 5:
-      return refine_rows<5>(codes, row_stride, rows, n, high, low, padded_dim, out);
+      return run.template operator()<5>();
     case 6:
-      return refine_rows<6>(codes, row_stride, rows, n, high, low, padded_dim, out);
+      return run.template operator()<6>();
     case 7:
-      return refine_rows<7>(codes, row_stride, rows, n, high, low, padded_dim, out);
+      return run.template operator()<7>();
     case 8:
-      return refine_rows<8>(codes, row_stride, rows, n, high, low, padded_dim, out);
+      return run.template operator()<8>();
     case 9:
-      return refine_rows<9>(codes, row_stride, rows, n, high, low, padded_dim, out);
+      return run.template operator()<9>();
     default:
-      return;
+      return 0;
   }
 }
 

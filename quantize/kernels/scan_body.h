@@ -85,11 +85,12 @@ inline void store_sums(LaneSums sums, std::uint32_t* out) noexcept {
 
 // What turns sums into values and picks those under the threshold.
 struct Selector {
-  __m512 step, offset, threshold;
+  __m512 step, offset, base, threshold;
 
-  Selector(float step_, float offset_, float threshold_) noexcept
-      : step(_mm512_set1_ps(step_)),
-        offset(_mm512_set1_ps(offset_)),
+  Selector(const ScanQuery& query, float base_, float threshold_) noexcept
+      : step(_mm512_set1_ps(query.step)),
+        offset(_mm512_set1_ps(query.offset)),
+        base(_mm512_set1_ps(base_)),
         threshold(_mm512_set1_ps(threshold_)) {}
 
   // Appends what passes among the lanes set in `valid` to the outputs; returns how many.
@@ -117,26 +118,12 @@ struct Selector {
  private:
   __m512 evaluate(__m512i sums, const float* factors) const noexcept {
     const __m512 inner = _mm512_fmadd_ps(step, _mm512_cvtepi32_ps(sums), offset);
-    return _mm512_fmadd_ps(_mm512_loadu_ps(factors + kBlockSize), inner, _mm512_loadu_ps(factors));
+    return _mm512_add_ps(base, _mm512_fmadd_ps(_mm512_loadu_ps(factors + kBlockSize), inner,
+                                               _mm512_loadu_ps(factors)));
   }
 };
 
 #else
-
-// For each 8-bit mask, its set bits in ascending order.
-struct SetLanes {
-  std::uint8_t lanes[256][8];
-
-  constexpr SetLanes() : lanes{} {
-    for (unsigned mask = 0; mask < 256; ++mask) {
-      unsigned found = 0;
-      for (unsigned bit = 0; bit < 8; ++bit) {
-        if ((mask >> bit & 1) != 0) lanes[mask][found++] = static_cast<std::uint8_t>(bit);
-      }
-    }
-  }
-};
-constexpr SetLanes kSetLanes;
 
 // Sums of lanes 0-7, 8-15, 16-23, 24-31.
 struct LaneSums {
@@ -200,11 +187,12 @@ inline void store_sums(const LaneSums& sums, std::uint32_t* out) noexcept {
 }
 
 struct Selector {
-  __m256 step, offset, threshold;
+  __m256 step, offset, base, threshold;
 
-  Selector(float step_, float offset_, float threshold_) noexcept
-      : step(_mm256_set1_ps(step_)),
-        offset(_mm256_set1_ps(offset_)),
+  Selector(const ScanQuery& query, float base_, float threshold_) noexcept
+      : step(_mm256_set1_ps(query.step)),
+        offset(_mm256_set1_ps(query.offset)),
+        base(_mm256_set1_ps(base_)),
         threshold(_mm256_set1_ps(threshold_)) {}
 
   std::size_t append(const LaneSums& sums, const float* factors, std::uint32_t valid,
@@ -214,15 +202,15 @@ struct Selector {
 #pragma GCC unroll 4
     for (std::size_t i = 0; i < 4; ++i) {
       const __m256 inner = _mm256_fmadd_ps(step, _mm256_cvtepi32_ps(sums.part[i]), offset);
-      const __m256 values = _mm256_fmadd_ps(_mm256_loadu_ps(factors + kBlockSize + 8 * i), inner,
-                                            _mm256_loadu_ps(factors + 8 * i));
+      const __m256 values =
+          _mm256_add_ps(base, _mm256_fmadd_ps(_mm256_loadu_ps(factors + kBlockSize + 8 * i), inner,
+                                              _mm256_loadu_ps(factors + 8 * i)));
       const __m256 less = _mm256_cmp_ps(values, threshold, _CMP_LT_OQ);
       const auto pass = static_cast<unsigned>(_mm256_movemask_ps(less)) & (valid >> (8 * i)) & 255u;
-      const __m256i order = _mm256_cvtepu8_epi32(
-          _mm_loadl_epi64(reinterpret_cast<const __m128i*>(kSetLanes.lanes[pass])));
       const __m256i first = _mm256_set1_epi32(static_cast<int>(begin + 8 * i));
-      store(out_index + found, _mm256_add_epi32(first, order));
-      _mm256_storeu_ps(out_value + found, _mm256_permutevar8x32_ps(values, order));
+      const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+      store(out_index + found, pack_lanes(_mm256_add_epi32(first, lane), pass));
+      _mm256_storeu_ps(out_value + found, pack_lanes(values, pass));
       found += static_cast<std::size_t>(__builtin_popcount(pass));
     }
     return found;
@@ -262,8 +250,8 @@ void scan_sums(const std::uint8_t* block, const std::uint8_t* table, std::size_t
 
 template <std::size_t Groups>
 std::size_t scan_all(const std::uint8_t* blocks, std::size_t count, const std::uint8_t* table,
-                     std::size_t groups, const Selector& selector, std::uint32_t* out_index,
-                     float* out_value) noexcept {
+                     std::size_t groups, const Selector& selector, std::uint32_t first,
+                     std::uint32_t* out_index, float* out_value) noexcept {
   const std::size_t code_bytes = (Groups != 0 ? Groups : groups) * kGroupBytes;
   const std::size_t stride = code_bytes + 2 * kBlockSize * sizeof(float);
   const std::uint8_t* const end = blocks + (count + kBlockSize - 1) / kBlockSize * stride;
@@ -276,25 +264,27 @@ std::size_t scan_all(const std::uint8_t* blocks, std::size_t count, const std::u
     }
     const LaneSums sums = sum_block_codes<Groups>(blocks, table, groups);
     const auto* const factors = reinterpret_cast<const float*>(blocks + code_bytes);
-    found += selector.append(sums, factors, valid, static_cast<std::uint32_t>(begin),
+    found += selector.append(sums, factors, valid, first + static_cast<std::uint32_t>(begin),
                              out_index + found, out_value + found);
     blocks += stride;
   }
   return found;
 }
 
-std::size_t scan_blocks(const std::uint8_t* blocks, std::size_t count, const std::uint8_t* table,
-                        std::size_t padded_dim, float step, float offset, float threshold,
+std::size_t scan_blocks(const std::uint8_t* blocks, std::size_t count, const ScanQuery& query,
+                        std::size_t padded_dim, float base, float threshold, std::uint32_t first,
                         std::uint32_t* out_index, float* out_value) noexcept {
-  const Selector selector(step, offset, threshold);
+  const Selector selector(query, base, threshold);
   const std::size_t groups = padded_dim / 4;
   switch (padded_dim) {
     case 64:
-      return scan_all<16>(blocks, count, table, groups, selector, out_index, out_value);
+      return scan_all<16>(blocks, count, query.table, groups, selector, first, out_index,
+                          out_value);
     case 128:
-      return scan_all<32>(blocks, count, table, groups, selector, out_index, out_value);
+      return scan_all<32>(blocks, count, query.table, groups, selector, first, out_index,
+                          out_value);
     default:
-      return scan_all<0>(blocks, count, table, groups, selector, out_index, out_value);
+      return scan_all<0>(blocks, count, query.table, groups, selector, first, out_index, out_value);
   }
 }
 

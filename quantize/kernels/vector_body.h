@@ -104,6 +104,15 @@ inline void store_tail(float* out, Floats values, std::size_t count) noexcept {
 #endif
 }
 
+// `count` <= kWidth integers, then zeros.
+inline Bits load_bits(const std::uint32_t* values, std::size_t count) noexcept {
+#if defined(__AVX512BW__)
+  return _mm512_maskz_loadu_epi32(static_cast<__mmask16>((1u << count) - 1), values);
+#else
+  return _mm256_maskload_epi32(reinterpret_cast<const int*>(values), tail_mask(count));
+#endif
+}
+
 inline Floats load_half(const std::uint16_t* half) noexcept {
 #if defined(__AVX512BW__)
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(half)));
@@ -206,6 +215,65 @@ class LaneMinimum {
   Floats value_ = Floats(__builtin_inff());
   Bits start_{};
 };
+
+// The lanes set in `mask`, moved together to the front; what follows them is unspecified.
+#if defined(__AVX512BW__)
+using LaneMask = __mmask16;
+inline Bits pack_lanes(Bits values, LaneMask mask) noexcept {
+  return _mm512_maskz_compress_epi32(mask, values);
+}
+inline Floats pack_lanes(Floats values, LaneMask mask) noexcept {
+  return _mm512_maskz_compress_ps(mask, values);
+}
+inline LaneMask less(Floats a, Floats b) noexcept { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
+inline LaneMask less_equal(Floats a, Floats b) noexcept {
+  return _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ);
+}
+#else
+using LaneMask = unsigned;
+// For each 8-bit mask, its set bits in ascending order.
+struct SetLanes {
+  std::uint8_t lanes[256][8];
+
+  constexpr SetLanes() : lanes{} {
+    for (unsigned mask = 0; mask < 256; ++mask) {
+      unsigned found = 0;
+      for (unsigned bit = 0; bit < 8; ++bit) {
+        if ((mask >> bit & 1) != 0) lanes[mask][found++] = static_cast<std::uint8_t>(bit);
+      }
+    }
+  }
+};
+constexpr SetLanes kSetLanes;
+
+inline Bits set_lanes(LaneMask mask) noexcept {
+  return _mm256_cvtepu8_epi32(
+      _mm_loadl_epi64(reinterpret_cast<const __m128i*>(kSetLanes.lanes[mask])));
+}
+inline Bits pack_lanes(Bits values, LaneMask mask) noexcept {
+  return _mm256_permutevar8x32_epi32(values, set_lanes(mask));
+}
+inline Floats pack_lanes(Floats values, LaneMask mask) noexcept {
+  return _mm256_permutevar8x32_ps(values, set_lanes(mask));
+}
+inline LaneMask less(Floats a, Floats b) noexcept {
+  return static_cast<unsigned>(_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_LT_OQ)));
+}
+inline LaneMask less_equal(Floats a, Floats b) noexcept {
+  return static_cast<unsigned>(_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_LE_OQ)));
+}
+#endif
+inline std::size_t count_lanes(LaneMask mask) noexcept {
+  return static_cast<std::size_t>(__builtin_popcount(mask));
+}
+
+inline Bits add_to_lanes(Bits values, std::uint32_t amount) noexcept {
+#if defined(__AVX512BW__)
+  return _mm512_add_epi32(values, _mm512_set1_epi32(static_cast<int>(amount)));
+#else
+  return _mm256_add_epi32(values, _mm256_set1_epi32(static_cast<int>(amount)));
+#endif
+}
 
 // Within each run of 128 bits: {a0, b0, a1, b1} and {a2, b2, a3, b3} of 32 bits each, and the same
 // of two 64-bit halves.

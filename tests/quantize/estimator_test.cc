@@ -96,16 +96,21 @@ class Errors {
       return x;
     }
     std::vector<std::uint16_t> values(padded_dim);
-    std::vector<std::uint8_t> packed(kernels::refine_code_bytes(padded_dim, bits_));
+    std::vector<std::uint8_t> row(refine_row_bytes(padded_dim, bits_));
     factors_ = encode_refine(residual.data(), centre.data(), padded_dim, bits_, values.data(),
-                             packed.data());
-    const std::uint32_t row = 0;
+                             row.data() + kernels::kRefineFactorBytes);
+    // With factors 0 and 1 a bound without spread is x itself.
+    const float unit[2] = {0, 1};
+    std::memcpy(row.data(), unit, sizeof(unit));
     for (const QueryCode& code : codes) {
-      float dot = 0;
-      k.refine_dots(packed.data(), packed.size(), &row, 1, bits_, code.high.data(), code.low.data(),
-                    padded_dim, &dot);
-      x.push_back(static_cast<double>(code.refine_step) * static_cast<double>(dot) +
-                  static_cast<double>(code.refine_offset));
+      const std::uint32_t first = 0;
+      const float zero = 0;
+      std::uint32_t found[17];
+      float lower[17];
+      float upper[17];
+      k.refine_rows(row.data(), row.size(), &first, 1, bits_, code.refine_query(), padded_dim,
+                    &zero, &zero, std::numeric_limits<float>::infinity(), found, lower, upper);
+      x.push_back(static_cast<double>(lower[0]));
     }
     return x;
   }

@@ -73,8 +73,8 @@ struct Children {
     const std::size_t room = num_blocks * kBlockSize + kBlockSize;
     std::vector<std::uint32_t> index(room + 1, 0xDEAD);
     std::vector<float> value(room + 1, -7);
-    const std::size_t found = kernels.scan_blocks(data(), count, table.data(), dim, step, offset,
-                                                  threshold, index.data(), value.data());
+    const std::size_t found = kernels.scan_blocks(data(), count, {table.data(), step, offset}, dim,
+                                                  0, threshold, 0, index.data(), value.data());
     EXPECT_LE(found, count);
     EXPECT_EQ(index[room], 0xDEADu);
     EXPECT_EQ(value[room], -7);
@@ -180,6 +180,21 @@ TEST_P(ScanKernels, NeverReportsNan) {
   }
   EXPECT_TRUE(children.scan(kernels(), nan, 0, kInfinity).empty());
   EXPECT_TRUE(children.scan(kernels(), 1, 0, nan).empty());
+}
+
+TEST_P(ScanKernels, AddsBaseAndFirst) {
+  Children children(128, 70);
+  children.pack();
+  const ScanQuery query{children.table.data(), 0.01f, -20};
+  std::vector<std::uint32_t> index(128);
+  std::vector<float> value(128);
+  const std::size_t found = kernels().scan_blocks(children.data(), 70, query, 128, 1000, kInfinity,
+                                                  500, index.data(), value.data());
+  ASSERT_EQ(found, 70u);
+  for (std::size_t i = 0; i < found; ++i) {
+    EXPECT_EQ(index[i], 500 + i);
+    EXPECT_NEAR(value[i], 1000 + children.value(i, 0.01, -20), 1e-3);
+  }
 }
 
 }  // namespace

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "cairn/types.h"
+#include "cairn/vector_store.h"
+
+#include "base/aligned_buffer.h"
+#include "index/index_data.h"
+#include "index/query_state.h"
+
+namespace cairn::index {
+
+// A result as a row number, in the index's order.
+struct RowDistance {
+  float distance;  // as users see it
+  VectorId id;
+  std::uint32_t row;
+
+  // Worse is greater: by distance, ties by id.
+  friend bool operator<(const RowDistance& a, const RowDistance& b) noexcept {
+    return a.distance != b.distance ? a.distance < b.distance : a.id < b.id;
+  }
+};
+
+// Settles a query by exact distances to full-precision vectors, read in the order of lower bounds
+// and only while these can win. Holds scratch memory; one per thread.
+class Reranker {
+ public:
+  void start(const IndexData& data, const VectorStore& store, const float* query,
+             const SearchRequest& request);
+  // Without refine codes, between rounds: reads the most promising candidates, so that their exact
+  // distances lower the threshold, whatever store they come from.
+  void tighten(QueryState& state);
+  // The results, nearest first, valid until the next start().
+  std::span<const RowDistance> finish(QueryState& state);
+
+ private:
+  void sort_candidates(const QueryState& state);
+  void read(std::span<const std::uint32_t> rows, SearchStats& stats);
+  float exact_threshold(const QueryState& state) const;
+
+  const IndexData* data_ = nullptr;
+  const VectorStore* store_ = nullptr;
+  const float* query_ = nullptr;
+  float query_norm_ = 0;
+  std::size_t k_ = 0;
+
+  std::vector<RowDistance> results_;  // max-heap of the k nearest, then sorted
+  // Candidates that pass the threshold, by lower bound.
+  std::vector<std::uint32_t> sorted_rows_;
+  std::vector<float> sorted_lower_;
+  base::AlignedArray<std::uint32_t> places_;
+  base::AlignedArray<float> lower_;
+  std::vector<std::uint32_t> order_;
+  std::vector<std::uint32_t> rows_;
+  std::vector<float> distances_;
+  std::vector<float> norms_;
+  base::AlignedArray<float> fetched_;
+};
+
+}  // namespace cairn::index
