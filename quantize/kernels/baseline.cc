@@ -405,10 +405,15 @@ float find_cut(const float* values, std::size_t n, std::size_t least, std::size_
     const float cut = from_ordered_bits(static_cast<std::int32_t>(middle));
     std::size_t count = 0;
     for (std::size_t i = 0; i < n; ++i) count += values[i] <= cut ? 1 : 0;
-    if (count >= least && count <= most) return cut;
     (count < least ? low : high) = middle;
+    if (count >= least && count <= most) break;
   }
-  return from_ordered_bits(static_cast<std::int32_t>(high));
+  const float cut = from_ordered_bits(static_cast<std::int32_t>(high));
+  float found = smallest;
+  for (std::size_t i = 0; i < n; ++i) {
+    if (values[i] <= cut && values[i] > found) found = values[i];
+  }
+  return found;
 }
 
 std::size_t take_between(const float* values, std::size_t n, float above, float limit,

@@ -147,10 +147,9 @@ struct Kernels {
                              float* out_lower, float* out_upper) noexcept;
 
   // --- selection -------------------------------------------------------------------------------
-  // A cut with at least `least` of the n values at or below it, and at most `most` unless equal
-  // values forbid it: then and for least == most the least-th smallest value. 1 <= least <= n,
-  // least
-  // <= most; values hold no NaN.
+  // One of the n values, such that at least `least` of them are at or below it, and at most `most`
+  // unless equal values forbid it: then, and for least == most, the least-th smallest. 1 <= least
+  // <= n, least <= most; values hold no NaN.
   float (*find_cut)(const float* values, std::size_t n, std::size_t least,
                     std::size_t most) noexcept;
   // Appends the places i with above < values[i] <= limit to out_index and these values to

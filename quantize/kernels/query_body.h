@@ -9,14 +9,6 @@
 namespace cairn::kernels {
 namespace {
 
-inline float greatest_lane(Floats values) noexcept {
-  float lanes[kWidth];
-  values.store_unaligned(lanes);
-  float greatest = lanes[0];
-  for (std::size_t i = 1; i < kWidth; ++i) greatest = lanes[i] > greatest ? lanes[i] : greatest;
-  return greatest;
-}
-
 // What the sub-set sums of a query need first.
 struct TableRange {
   float greatest;  // the widest range of a group

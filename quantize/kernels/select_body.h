@@ -47,6 +47,18 @@ inline std::size_t count_until(const float* values, std::size_t n, float cut) no
   return count;
 }
 
+// The greatest value at or below `cut`; `smallest` is the smallest of all.
+inline float greatest_until(const float* values, std::size_t n, float cut,
+                            float smallest) noexcept {
+  const Floats limit(cut);
+  Floats greatest(smallest);
+  for (std::size_t i = 0; i < n; i += kWidth) {
+    const Floats value = load_padded(values, i, n);
+    greatest = maximum(greatest, keep_until(value, limit, greatest));
+  }
+  return greatest_lane(greatest);
+}
+
 float find_cut(const float* values, std::size_t n, std::size_t least, std::size_t most) noexcept {
   Floats smallest = load_padded(values, 0, n);
   Floats greatest = smallest;
@@ -69,10 +81,10 @@ float find_cut(const float* values, std::size_t n, std::size_t least, std::size_
     const std::int64_t middle = low + (high - low) / 2;
     const float cut = from_ordered_bits(static_cast<std::int32_t>(middle));
     const std::size_t count = count_until(values, n, cut);
-    if (count >= least && count <= most) return cut;
     (count < least ? low : high) = middle;
+    if (count >= least && count <= most) break;
   }
-  return from_ordered_bits(static_cast<std::int32_t>(high));
+  return greatest_until(values, n, from_ordered_bits(static_cast<std::int32_t>(high)), bounds[0]);
 }
 
 std::size_t take_between(const float* values, std::size_t n, float above, float limit,

@@ -144,6 +144,14 @@ inline float sum(Floats values) noexcept {
   return _mm_cvtss_f32(_mm_add_ss(pair, _mm_permute_ps(pair, 0xB1)));
 }
 
+inline float greatest_lane(Floats values) noexcept {
+  float lanes[kWidth];
+  values.store_unaligned(lanes);
+  float greatest = lanes[0];
+  for (std::size_t i = 1; i < kWidth; ++i) greatest = lanes[i] > greatest ? lanes[i] : greatest;
+  return greatest;
+}
+
 // {sum(a), sum(b), sum(c), sum(d)}, each with the very additions of sum().
 inline __m128 sum4(Floats a, Floats b, Floats c, Floats d) noexcept {
 #if defined(__AVX512BW__)
@@ -263,6 +271,14 @@ inline LaneMask less_equal(Floats a, Floats b) noexcept {
   return static_cast<unsigned>(_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_LE_OQ)));
 }
 #endif
+// a where a <= limit, else b.
+inline Floats keep_until(Floats a, Floats limit, Floats b) noexcept {
+#if defined(__AVX512BW__)
+  return _mm512_mask_mov_ps(b, less_equal(a, limit), a);
+#else
+  return _mm256_blendv_ps(b, a, _mm256_cmp_ps(a, limit, _CMP_LE_OQ));
+#endif
+}
 inline std::size_t count_lanes(LaneMask mask) noexcept {
   return static_cast<std::size_t>(__builtin_popcount(mask));
 }
