@@ -12,9 +12,6 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-// Bytes of the next leaf's codes that are asked for while this one is scanned.
-constexpr std::size_t kBlocksAhead = 512;
-
 // Survivors, besides the k sought, that are refined before a look at what the others must beat.
 constexpr std::size_t kFirstMargin = 6;
 
@@ -45,10 +42,8 @@ void LeafScanner::scan_group(const IndexData& data, const QueryState& query, std
   survivors_.reserve(room);
   survivors_.count = 0;
   for (std::size_t i = begin; i < end; ++i) {
-    if (i + 1 < query.leaves.size()) {
-      base::prefetch(data.block(data.lists[query.leaves[i + 1].list].first_block), kBlocksAhead);
-    }
-    scan_leaf(data, query, query.leaves[i]);
+    const RankedList& next = query.leaves[std::min(i + 1, query.leaves.size() - 1)];
+    scan_leaf(data, query, query.leaves[i], data.block(data.lists[next.list].first_block));
   }
   if (query.has_refine) {
     refine(data, query, out);
@@ -57,8 +52,8 @@ void LeafScanner::scan_group(const IndexData& data, const QueryState& query, std
   }
 }
 
-void LeafScanner::scan_leaf(const IndexData& data, const QueryState& query,
-                            const RankedList& leaf) {
+void LeafScanner::scan_leaf(const IndexData& data, const QueryState& query, const RankedList& leaf,
+                            const std::uint8_t* next) {
   const ListEntry& list = data.lists[leaf.list];
   const float distance = std::sqrt(leaf.squared_distance);
   const float slack = query.scan_deviations * distance * list.scan_sigma;
@@ -67,7 +62,7 @@ void LeafScanner::scan_leaf(const IndexData& data, const QueryState& query,
   std::uint32_t* const rows = survivors_.rows.data() + known;
   const std::size_t found = kernels::active().scan_blocks(
       data.block(list.first_block), list.num_children, query.code.scan_query(slack),
-      data.padded_dim(), leaf.squared_distance, query.threshold, list.first_child, rows,
+      data.padded_dim(), leaf.squared_distance, query.threshold, list.first_child, next, rows,
       survivors_.lower.data() + known);
   codes_scanned += list.num_children;
   survivors_.count += found;

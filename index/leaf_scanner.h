@@ -38,7 +38,8 @@ class LeafScanner {
   std::size_t codes_refined = 0;
 
  private:
-  void scan_leaf(const IndexData& data, const QueryState& query, const RankedList& leaf);
+  void scan_leaf(const IndexData& data, const QueryState& query, const RankedList& leaf,
+                 const std::uint8_t* next);
   void take_unrefined(const QueryState& query, Candidates& out) const;
   void refine(const IndexData& data, const QueryState& query, Candidates& out);
   void refine_between(const IndexData& data, const QueryState& query, float above, float limit,

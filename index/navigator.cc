@@ -1,6 +1,7 @@
 #include "index/navigator.h"
 
 #include <algorithm>
+#include <bit>
 #include <limits>
 
 #include "quantize/kernels/kernels.h"
@@ -10,7 +11,7 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-// Up to so many contenders are put in order by counting, more by sorting.
+// Up to so many lists are put in order by counting, more by radix.
 constexpr std::size_t kMaxCounted = 256;
 
 // Centroids to read so that, with estimates as good as they are, nearly all of the `wanted` nearest
@@ -51,10 +52,10 @@ void Navigator::estimate_children(const IndexData& data, const quantize::QueryCo
   count_ = 0;
   for (const RankedList& parent : beam_) {
     const ListEntry& list = data.lists[parent.list];
-    count_ += kernels::active().scan_blocks(data.block(list.first_block), list.num_children,
-                                            query.scan_query(0), data.padded_dim(),
-                                            parent.squared_distance, kInfinity, list.first_child,
-                                            lists_.data() + count_, values_.data() + count_);
+    count_ += kernels::active().scan_blocks(
+        data.block(list.first_block), list.num_children, query.scan_query(0), data.padded_dim(),
+        parent.squared_distance, kInfinity, list.first_child, nullptr, lists_.data() + count_,
+        values_.data() + count_);
   }
   stats.lists_scanned += beam_.size();
 }
@@ -83,20 +84,42 @@ void Navigator::rank_exactly(const IndexData& data, const quantize::QueryCode& q
   for (std::size_t i = 0; i < contenders; ++i) {
     if (!(distances_[i] < kInfinity)) distances_[i] = kInfinity;
   }
-  const std::size_t kept = std::min(wanted, contenders);
-  if (contenders <= kMaxCounted) {
-    ranks_.reserve_discarding(kMaxCounted);
-    k.rank_values(distances_.data(), contenders, ranks_.data());
-    beam_.resize(contenders);
-    for (std::size_t i = 0; i < contenders; ++i) beam_[ranks_[i]] = {distances_[i], rows[i] + 1};
+  if (wanted < contenders) {
+    const float cut = k.find_cut(distances_.data(), contenders, wanted, wanted);
+    kept_.reserve_discarding(contenders + 16);
+    nearest_.reserve_discarding(contenders + 16);
+    const std::size_t kept = k.take_between(distances_.data(), contenders, -kInfinity, cut,
+                                            kept_.data(), nearest_.data());
+    for (std::size_t i = 0; i < kept; ++i) kept_[i] = rows[kept_[i]];
+    order_beam(kept_.data(), nearest_.data(), kept);
+    beam_.resize(wanted);
   } else {
-    beam_.resize(contenders);
-    for (std::size_t i = 0; i < contenders; ++i) beam_[i] = {distances_[i], rows[i] + 1};
-    const auto cut = beam_.begin() + static_cast<std::ptrdiff_t>(kept);
-    if (cut != beam_.end()) std::nth_element(beam_.begin(), cut, beam_.end());
-    std::sort(beam_.begin(), cut);
+    order_beam(rows, distances_.data(), contenders);
   }
-  beam_.resize(kept);
+}
+
+// Makes these centroids the beam, nearest first, ties by place.
+void Navigator::order_beam(const std::uint32_t* rows, const float* distances, std::size_t count) {
+  beam_.resize(count);
+  if (count <= kMaxCounted) {
+    ranks_.reserve_discarding(kMaxCounted);
+    kernels::active().rank_values(distances, count, ranks_.data());
+    for (std::size_t i = 0; i < count; ++i) beam_[ranks_[i]] = {distances[i], rows[i] + 1};
+    return;
+  }
+  // Radix sort. The bits of non-negative floats are in the order of the floats.
+  sorted_.resize(count);
+  for (std::size_t i = 0; i < count; ++i) beam_[i] = {distances[i], rows[i] + 1};
+  for (unsigned shift = 0; shift < 32; shift += 8) {
+    const auto digit = [&](const RankedList& item) {
+      return std::bit_cast<std::uint32_t>(item.squared_distance) >> shift & 0xFF;
+    };
+    std::uint32_t starts[257] = {};
+    for (const RankedList& item : beam_) ++starts[digit(item) + 1];
+    for (std::size_t i = 1; i < 257; ++i) starts[i] += starts[i - 1];
+    for (const RankedList& item : beam_) sorted_[starts[digit(item)]++] = item;
+    std::swap(beam_, sorted_);
+  }
 }
 
 }  // namespace cairn::index

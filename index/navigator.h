@@ -40,13 +40,17 @@ class Navigator {
                          SearchStats& stats);
   void rank_exactly(const IndexData& data, const quantize::QueryCode& query, std::size_t wanted,
                     SearchStats& stats);
+  void order_beam(const std::uint32_t* rows, const float* distances, std::size_t count);
 
   std::vector<RankedList> beam_;
+  std::vector<RankedList> sorted_;
   std::size_t count_ = 0;  // children in the arrays below
   base::AlignedArray<std::uint32_t> lists_;
   base::AlignedArray<float> values_;
   base::AlignedArray<std::uint32_t> contenders_;  // places in lists_, then rows of centroids
   base::AlignedArray<float> distances_;
+  base::AlignedArray<std::uint32_t> kept_;
+  base::AlignedArray<float> nearest_;
   base::AlignedArray<std::uint32_t> ranks_;
 };
 

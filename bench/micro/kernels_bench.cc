@@ -88,16 +88,16 @@ void scan(benchmark::State& state, const Kernels* kernels, std::size_t dim, std:
   std::vector<float> value(count + kBlockSize);
   // A threshold that the lowest 3 % of the first piece pass.
   const ScanQuery scan_query{table.data(), scale.step, scale.low};
-  const std::size_t sampled =
-      kernels->scan_blocks(arena(), count, scan_query, dim, 0,
-                           std::numeric_limits<float>::infinity(), 0, index.data(), value.data());
+  const std::size_t sampled = kernels->scan_blocks(arena(), count, scan_query, dim, 0,
+                                                   std::numeric_limits<float>::infinity(), 0,
+                                                   nullptr, index.data(), value.data());
   const auto quantile = value.begin() + static_cast<std::ptrdiff_t>(sampled * 3 / 100);
   std::nth_element(value.begin(), quantile, value.begin() + static_cast<std::ptrdiff_t>(sampled));
   const float threshold = *quantile;
   Walk walk(bytes, extent > bytes ? extent : bytes);
   std::size_t found = 0;
   for (auto _ : state) {
-    found += kernels->scan_blocks(walk.next(), count, scan_query, dim, 0, threshold, 0,
+    found += kernels->scan_blocks(walk.next(), count, scan_query, dim, 0, threshold, 0, nullptr,
                                   index.data(), value.data());
     benchmark::DoNotOptimize(index.data());
   }

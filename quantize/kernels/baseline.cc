@@ -288,7 +288,8 @@ void scan_sums(const std::uint8_t* block, const std::uint8_t* table, std::size_t
 
 std::size_t scan_blocks(const std::uint8_t* blocks, std::size_t count, const ScanQuery& query,
                         std::size_t padded_dim, float base, float threshold, std::uint32_t first,
-                        std::uint32_t* out_index, float* out_value) noexcept {
+                        const std::uint8_t* /*next*/, std::uint32_t* out_index,
+                        float* out_value) noexcept {
   std::size_t found = 0;
   for (std::size_t begin = 0; begin < count; begin += kBlockSize) {
     std::uint32_t sums[kBlockSize];

@@ -126,11 +126,12 @@ struct Kernels {
   // appends first + i to out_index and value to out_value, in ascending i; returns how many.
   // out_index and out_value have room for count rounded up to 32, plus 32. Lanes past count are
   // never reported. A NaN value is never reported. `blocks` is 64-byte aligned. Factors of the
-  // lanes past count are 0. Prefetches ahead.
+  // lanes past count are 0. Prefetches ahead, past the end on at
+  // `next`: the blocks that will be scanned next, or any address.
   std::size_t (*scan_blocks)(const std::uint8_t* blocks, std::size_t count, const ScanQuery& query,
                              std::size_t padded_dim, float base, float threshold,
-                             std::uint32_t first, std::uint32_t* out_index,
-                             float* out_value) noexcept;
+                             std::uint32_t first, const std::uint8_t* next,
+                             std::uint32_t* out_index, float* out_value) noexcept;
 
   // --- second stage: refine codes --------------------------------------------------------------
   // Bounds of n rows: row rows[i] lies at codes + rows[i] * row_stride and holds f_add and f_scale

@@ -251,17 +251,19 @@ void scan_sums(const std::uint8_t* block, const std::uint8_t* table, std::size_t
 template <std::size_t Groups>
 std::size_t scan_all(const std::uint8_t* blocks, std::size_t count, const std::uint8_t* table,
                      std::size_t groups, const Selector& selector, std::uint32_t first,
-                     std::uint32_t* out_index, float* out_value) noexcept {
+                     const std::uint8_t* next, std::uint32_t* out_index,
+                     float* out_value) noexcept {
   const std::size_t code_bytes = (Groups != 0 ? Groups : groups) * kGroupBytes;
   const std::size_t stride = code_bytes + 2 * kBlockSize * sizeof(float);
   const std::uint8_t* const end = blocks + (count + kBlockSize - 1) / kBlockSize * stride;
+  const auto bytes = static_cast<std::size_t>(end - blocks);
+  const std::size_t ahead = bytes < kPrefetchBytes ? bytes : kPrefetchBytes;
   std::size_t found = 0;
   for (std::size_t begin = 0; begin < count; begin += kBlockSize) {
     const std::size_t lanes = count - begin;
     const std::uint32_t valid = lanes >= kBlockSize ? 0xFFFFFFFFu : (1u << lanes) - 1;
-    if (static_cast<std::size_t>(end - blocks) > kPrefetchBytes) {
-      prefetch_bytes(blocks + kPrefetchBytes, stride);
-    }
+    const auto left = static_cast<std::size_t>(end - blocks);
+    prefetch_bytes(left > ahead ? blocks + ahead : next + (ahead - left), stride);
     const LaneSums sums = sum_block_codes<Groups>(blocks, table, groups);
     const auto* const factors = reinterpret_cast<const float*>(blocks + code_bytes);
     found += selector.append(sums, factors, valid, first + static_cast<std::uint32_t>(begin),
@@ -273,18 +275,20 @@ std::size_t scan_all(const std::uint8_t* blocks, std::size_t count, const std::u
 
 std::size_t scan_blocks(const std::uint8_t* blocks, std::size_t count, const ScanQuery& query,
                         std::size_t padded_dim, float base, float threshold, std::uint32_t first,
-                        std::uint32_t* out_index, float* out_value) noexcept {
+                        const std::uint8_t* next, std::uint32_t* out_index,
+                        float* out_value) noexcept {
   const Selector selector(query, base, threshold);
   const std::size_t groups = padded_dim / 4;
   switch (padded_dim) {
     case 64:
-      return scan_all<16>(blocks, count, query.table, groups, selector, first, out_index,
+      return scan_all<16>(blocks, count, query.table, groups, selector, first, next, out_index,
                           out_value);
     case 128:
-      return scan_all<32>(blocks, count, query.table, groups, selector, first, out_index,
+      return scan_all<32>(blocks, count, query.table, groups, selector, first, next, out_index,
                           out_value);
     default:
-      return scan_all<0>(blocks, count, query.table, groups, selector, first, out_index, out_value);
+      return scan_all<0>(blocks, count, query.table, groups, selector, first, next, out_index,
+                         out_value);
   }
 }
 

@@ -189,7 +189,7 @@ TEST_P(ScanKernels, AddsBaseAndFirst) {
   std::vector<std::uint32_t> index(128);
   std::vector<float> value(128);
   const std::size_t found = kernels().scan_blocks(children.data(), 70, query, 128, 1000, kInfinity,
-                                                  500, index.data(), value.data());
+                                                  500, nullptr, index.data(), value.data());
   ASSERT_EQ(found, 70u);
   for (std::size_t i = 0; i < found; ++i) {
     EXPECT_EQ(index[i], 500 + i);
