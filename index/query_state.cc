@@ -33,9 +33,9 @@ void QueryState::start(const IndexData& data, const float* query,
   stats = {};
 }
 
-// One by one first, since thresholds fall fast then, later a quarter of what has been scanned.
+// Short rounds first, since thresholds fall fast then.
 std::size_t QueryState::round_end() const noexcept {
-  return std::min(leaves.size(), done + std::max<std::size_t>(1, done / 4));
+  return std::min(leaves.size(), done + std::max<std::size_t>(2, done / 2));
 }
 
 float QueryState::threshold_for(float kth) const noexcept {

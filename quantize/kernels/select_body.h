@@ -8,6 +8,8 @@
 namespace cairn::kernels {
 namespace {
 
+constexpr std::size_t kFewValues = 64;
+
 // The integer that sorts as the float does, and back.
 inline std::int32_t ordered_bits(float value) noexcept {
   std::int32_t bits;
@@ -59,7 +61,30 @@ inline float greatest_until(const float* values, std::size_t n, float cut,
   return greatest_lane(greatest);
 }
 
+// The k-th smallest of at most kFewValues values: that with fewer than k smaller ones and at least k
+// up to itself. No branch depends on the values but the last.
+inline float kth_of_few(const float* values, std::size_t n, std::size_t k) noexcept {
+  Floats known[kFewValues / kWidth];
+  const std::size_t parts = (n + kWidth - 1) / kWidth;
+  for (std::size_t part = 0; part < parts; ++part) {
+    const std::size_t at = part * kWidth;
+    known[part] = at + kWidth <= n ? load(values + at) : load_tail(values + at, n - at);
+  }
+  for (std::size_t i = 0;; ++i) {
+    const Floats value(values[i]);
+    std::size_t smaller = 0;
+    std::size_t until = 0;
+    for (std::size_t part = 0; part < parts; ++part) {
+      const LaneMask valid = first_lanes(n - part * kWidth);
+      smaller += count_lanes(static_cast<LaneMask>(less(known[part], value) & valid));
+      until += count_lanes(static_cast<LaneMask>(less_equal(known[part], value) & valid));
+    }
+    if ((smaller < k && k <= until) || i + 1 == n) return values[i];
+  }
+}
+
 float find_cut(const float* values, std::size_t n, std::size_t least, std::size_t most) noexcept {
+  if (least == most && n <= kFewValues) return kth_of_few(values, n, least);
   Floats smallest = load_padded(values, 0, n);
   Floats greatest = smallest;
   for (std::size_t i = kWidth; i < n; i += kWidth) {
@@ -81,7 +106,8 @@ float find_cut(const float* values, std::size_t n, std::size_t least, std::size_
     const std::int64_t middle = low + (high - low) / 2;
     const float cut = from_ordered_bits(static_cast<std::int32_t>(middle));
     const std::size_t count = count_until(values, n, cut);
-    (count < least ? low : high) = middle;
+    low = count < least ? middle : low;
+    high = count < least ? high : middle;
     if (count >= least && count <= most) break;
   }
   return greatest_until(values, n, from_ordered_bits(static_cast<std::int32_t>(high)), bounds[0]);
