@@ -56,7 +56,8 @@ void LeafScanner::scan_leaf(const IndexData& data, const QueryState& query, cons
                             const std::uint8_t* next) {
   const ListEntry& list = data.lists[leaf.list];
   const float distance = std::sqrt(leaf.squared_distance);
-  const float slack = query.scan_deviations * distance * list.scan_sigma;
+  const float sigma = distance * list.scan_sigma;
+  const float slack = query.scan_deviations * std::sqrt(sigma * sigma + query.code.table_variance);
   const float spread = -query.refine_deviations * distance * list.refine_sigma;
   const std::size_t known = survivors_.count;
   std::uint32_t* const rows = survivors_.rows.data() + known;

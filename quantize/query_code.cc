@@ -29,6 +29,8 @@ void QueryCode::prepare(const Frame& frame, const float* query, unsigned refine_
   const kernels::TableScale scale = k.build_table(rotated.data(), padded_dim, table.data());
   table_step = scale.step;
   scan_offset = scale.low - 0.5f * sum;
+  // One rounding per group of four dimensions, even over a step: its variance is step^2 / 12.
+  table_variance = table_step * table_step * static_cast<float>(padded_dim) / 48;
 
   if (refine_code_bits == 0) return;
   high.reserve_discarding(padded_dim);

@@ -29,7 +29,8 @@ struct QueryCode {
   Frame::DistanceMap distance_map;
   float squared_norm = 0;  // |q|^2 in the frame: the distance to the root's centre
   float table_step = 0;
-  float scan_offset = 0;  // x = table_step * sum + scan_offset
+  float scan_offset = 0;     // x = table_step * sum + scan_offset
+  float table_variance = 0;  // of x, from the rounding of the table
   float refine_step = 0;
   float refine_offset = 0;  // x = refine_step * dot + refine_offset
 

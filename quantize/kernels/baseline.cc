@@ -232,7 +232,7 @@ TableScale build_table(const float* query, std::size_t padded_dim, std::uint8_t*
     for (std::size_t i = 0; i < padded_dim * 4; ++i) table[i] = 0;
     return {0, low};
   }
-  const float inverse_step = 255.0f / greatest;
+  const float inverse_step = kTableLevels / greatest;
   for (std::size_t d = 0; d < padded_dim; d += 4) {
     const float* const q = query + d;
     float upper[4];
@@ -243,7 +243,7 @@ TableScale build_table(const float* query, std::size_t padded_dim, std::uint8_t*
       table[4 * d + z] = static_cast<std::uint8_t>(upper[z >> 2] + lower[z & 3]);
     }
   }
-  return {greatest / 255.0f, low};
+  return {greatest / kTableLevels, low};
 }
 
 float quantize_query(const float* query, std::size_t padded_dim, std::int8_t* high,

@@ -10,6 +10,9 @@ namespace {
 constexpr float kLeastScale = 1e-30f;
 constexpr float kGreatestScale = 1e30f;
 
+// The largest entry of a query's table: four of them add up within a byte.
+constexpr float kTableLevels = 63;
+
 // The largest |128 * high + low| with high <= 127 and low < 64.
 constexpr float kQueryLevels = 127 * 128 + 63;
 

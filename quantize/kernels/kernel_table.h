@@ -24,10 +24,10 @@ constexpr std::size_t block_bytes(std::size_t padded_dim) {
   return block_code_bytes(padded_dim) + 2 * kBlockSize * sizeof(float);
 }
 
-// A query's look-up table over sub-sets of its coordinates, quantised to 8 bits:
-//   table [D / 4][16] u8: entry z of group m is round((sum of q over the set bits of z - low_m) /
-//   step) <b, q> for a 0/1 vector b is about  step * (sum over m of table[m][nibble m of b]) + low,
-//   with low = sum of low_m, low_m the least sub-set sum of group m.
+// A query's look-up table over sub-sets of its coordinates, quantised to 6 bits:
+//   table [D / 4][16] u8, at most 63: entry z of group m is round((sum of q over the set bits of z
+//   - low_m) / step) <b, q> for a 0/1 vector b is about  step * (sum over m of table[m][nibble m of
+//   b]) + low, with low = sum of low_m, low_m the least sub-set sum of group m.
 struct TableScale {
   float step;
   float low;
@@ -118,7 +118,7 @@ struct Kernels {
 
   // --- first stage: scan of binary codes -------------------------------------------------------
   // The integer look-up sums of one block: sums[lane] = sum over groups of table[m][nibble]. The
-  // 16-bit accumulators are widened every 256 groups, so any padded_dim is exact.
+  // 16-bit accumulators are widened every 1,024 groups, so any padded_dim is exact.
   void (*scan_sums)(const std::uint8_t* block, const std::uint8_t* table, std::size_t padded_dim,
                     std::uint32_t* sums) noexcept;
   // Scans `count` children in ceil(count / 32) consecutive blocks. For each child i with

@@ -83,7 +83,7 @@ TableScale build_table(const float* query, std::size_t padded_dim, std::uint8_t*
       _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
   const auto by_group = [&](Bits entries) { return _mm256_shuffle_epi8(entries, transpose); };
 #endif
-  const Floats inverse_step(255.0f / range.greatest);
+  const Floats inverse_step(kTableLevels / range.greatest);
   for (std::size_t d = 0; d < padded_dim; d += 4 * kWidth) {
     const GroupedQuery q = load_groups(query + d);
     Floats upper[4];
@@ -107,7 +107,7 @@ TableScale build_table(const float* query, std::size_t padded_dim, std::uint8_t*
     store(out + 8 * kWidth, zip_low64(high_halves, high_rest));
     store(out + 12 * kWidth, zip_high64(high_halves, high_rest));
   }
-  return {range.greatest / 255.0f, range.low};
+  return {range.greatest / kTableLevels, range.low};
 }
 
 // Narrows kWidth integers in [-128, 127] to bytes.

@@ -2,10 +2,10 @@
 
 // The look-up scan of blocks of 32 codes.
 //
-// A byte shuffle looks 16 codes up at once. Adjacent bytes belong to lanes i and i + 8, so the
-// looked-up bytes are added up as 16-bit words `whole` (modulo 2^16), and their upper bytes once
-// more as `upper`; whole - 256 * upper is then the exact sum of the lower bytes. 256 groups of at
-// most 255 fit 16 bits, after which the sums are widened.
+// A byte shuffle looks 16 codes up at once. Entries are at most 63, so four are added up as bytes.
+// Adjacent bytes belong to lanes i and i + 8, so these are added up as 16-bit words `whole` (modulo
+// 2^16), and their upper bytes once more as `upper`; whole - 256 * upper is then the exact sum of
+// the lower bytes. 1,024 groups of at most 63 fit 16 bits, after which the sums are widened.
 //
 // Which blocks hold a child below the threshold is anybody's guess, so survivors are packed
 // together and stored without asking whether there are any: mispredicted branches cost more.
@@ -17,7 +17,7 @@ namespace cairn::kernels {
 namespace {
 
 constexpr std::size_t kGroupBytes = 16;
-constexpr std::size_t kWideningGroups = 256;
+constexpr std::size_t kWideningGroups = 1024;
 // The codes of 64 dimensions, of which every block is a multiple.
 constexpr std::size_t kUnitBytes = 256;
 // Far enough to cover the latency of memory at the rate the scan consumes it, not so far that short
@@ -39,24 +39,28 @@ inline __m512i sum_words(const std::uint8_t* codes, const std::uint8_t* table,
   __m512i upper0 = whole0;
   __m512i whole1 = whole0;
   __m512i upper1 = whole0;
-  const auto add_codes = [&](std::size_t at) {
-    const __m512i code = _mm512_loadu_si512(codes + at);
-    const __m512i entries = _mm512_loadu_si512(table + at);
-    const __m512i a = _mm512_shuffle_epi8(entries, _mm512_and_si512(code, nibble));
-    const __m512i b =
-        _mm512_shuffle_epi8(entries, _mm512_and_si512(_mm512_srli_epi16(code, 4), nibble));
-    whole0 = _mm512_add_epi16(whole0, a);
-    upper0 = _mm512_add_epi16(upper0, _mm512_srli_epi16(a, 8));
-    whole1 = _mm512_add_epi16(whole1, b);
-    upper1 = _mm512_add_epi16(upper1, _mm512_srli_epi16(b, 8));
+  for (std::size_t at = 0; at < bytes; at += kUnitBytes) {
+    __m512i first = _mm512_setzero_si512();
+    __m512i second = first;
+#pragma GCC unroll 4
+    for (std::size_t part = at; part < at + kUnitBytes; part += 64) {
+      const __m512i code = _mm512_loadu_si512(codes + part);
+      const __m512i entries = _mm512_loadu_si512(table + part);
+      const __m512i low = _mm512_and_si512(code, nibble);
+      const __m512i high = _mm512_and_si512(_mm512_srli_epi16(code, 4), nibble);
+      first = _mm512_add_epi8(first, _mm512_shuffle_epi8(entries, low));
+      second = _mm512_add_epi8(second, _mm512_shuffle_epi8(entries, high));
+      pin(first);
+      pin(second);
+    }
+    whole0 = _mm512_add_epi16(whole0, first);
+    upper0 = _mm512_add_epi16(upper0, _mm512_srli_epi16(first, 8));
+    whole1 = _mm512_add_epi16(whole1, second);
+    upper1 = _mm512_add_epi16(upper1, _mm512_srli_epi16(second, 8));
     pin(whole0);
     pin(upper0);
     pin(whole1);
     pin(upper1);
-  };
-  for (std::size_t at = 0; at < bytes; at += kUnitBytes) {
-#pragma GCC unroll 4
-    for (std::size_t part = 0; part < kUnitBytes; part += 64) add_codes(at + part);
   }
   whole0 = _mm512_sub_epi16(whole0, _mm512_slli_epi16(upper0, 8));
   whole1 = _mm512_sub_epi16(whole1, _mm512_slli_epi16(upper1, 8));
@@ -141,24 +145,29 @@ inline LaneWords sum_words(const std::uint8_t* codes, const std::uint8_t* table,
   __m256i upper0 = whole0;
   __m256i whole1 = whole0;
   __m256i upper1 = whole0;
-  const auto add_codes = [&](std::size_t at) {
-    const __m256i code = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + at));
-    const __m256i entries = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(table + at));
-    const __m256i a = _mm256_shuffle_epi8(entries, _mm256_and_si256(code, nibble));
-    const __m256i b =
-        _mm256_shuffle_epi8(entries, _mm256_and_si256(_mm256_srli_epi16(code, 4), nibble));
-    whole0 = _mm256_add_epi16(whole0, a);
-    upper0 = _mm256_add_epi16(upper0, _mm256_srli_epi16(a, 8));
-    whole1 = _mm256_add_epi16(whole1, b);
-    upper1 = _mm256_add_epi16(upper1, _mm256_srli_epi16(b, 8));
+  // A unit is twice the bytes of four vectors: its halves are widened apart.
+  for (std::size_t at = 0; at < bytes; at += kUnitBytes / 2) {
+    __m256i first = _mm256_setzero_si256();
+    __m256i second = first;
+#pragma GCC unroll 4
+    for (std::size_t part = at; part < at + kUnitBytes / 2; part += 32) {
+      const __m256i code = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + part));
+      const __m256i entries = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(table + part));
+      const __m256i low = _mm256_and_si256(code, nibble);
+      const __m256i high = _mm256_and_si256(_mm256_srli_epi16(code, 4), nibble);
+      first = _mm256_add_epi8(first, _mm256_shuffle_epi8(entries, low));
+      second = _mm256_add_epi8(second, _mm256_shuffle_epi8(entries, high));
+      pin(first);
+      pin(second);
+    }
+    whole0 = _mm256_add_epi16(whole0, first);
+    upper0 = _mm256_add_epi16(upper0, _mm256_srli_epi16(first, 8));
+    whole1 = _mm256_add_epi16(whole1, second);
+    upper1 = _mm256_add_epi16(upper1, _mm256_srli_epi16(second, 8));
     pin(whole0);
     pin(upper0);
     pin(whole1);
     pin(upper1);
-  };
-  for (std::size_t at = 0; at < bytes; at += 256) {
-#pragma GCC unroll 8
-    for (std::size_t part = 0; part < 256; part += 32) add_codes(at + part);
   }
   whole0 = _mm256_sub_epi16(whole0, _mm256_slli_epi16(upper0, 8));
   whole1 = _mm256_sub_epi16(whole1, _mm256_slli_epi16(upper1, 8));

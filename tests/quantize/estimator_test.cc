@@ -164,8 +164,8 @@ TEST_P(Estimator, IsUnbiasedWithTheStatedDeviation) {
   for (std::size_t seed = 1; seed <= rotations; ++seed) {
     errors.add_rotation(seed, dim <= 2 ? 10 : 40, 10);
   }
-  if (dim == 1) {  // query, centre and child are on one line: nothing is left to chance
-    EXPECT_LT(errors.largest_relative_error(), 0.02);
+  if (dim == 1) {  // query, centre and child are on one line: only the table's rounding is left
+    EXPECT_LT(errors.largest_relative_error(), bits == 1 ? 0.08 : 0.02);
     return;
   }
   const Moments m = errors.moments();
