@@ -14,8 +14,12 @@ constexpr std::size_t kQueries = 384;
 constexpr std::array<std::uint32_t, 3> kDepths = {1, 10, 100};
 constexpr std::array<float, 11> kRecalls = {0.5f,  0.7f,  0.8f,  0.85f, 0.9f,  0.93f,
                                             0.95f, 0.97f, 0.98f, 0.99f, 0.999f};
-// What the codes lose on top of the leaves that were not scanned, at their default bounds.
-constexpr double kCodeLoss = 0.001;
+// What the codes lose on top of the leaves that were not scanned: a true neighbour counts as lost by
+// chance in as many cases of a hundred as its bound is wrong in five.
+double code_loss(double recall) {
+  const double deviations = static_cast<double>(deviations_for(static_cast<float>(recall)));
+  return 0.05 * 0.5 * std::erfc(deviations / std::sqrt(2.0));
+}
 
 // Ranks (places in the query's order of leaves) of the leaves of one row's nearest neighbours.
 //
@@ -71,7 +75,7 @@ void append_curve(const std::vector<std::vector<std::uint32_t>>& ranks, std::uin
   std::size_t leaf = 0;
   double sum = share[0];
   for (const float recall : kRecalls) {
-    const double wanted = std::min(1.0, static_cast<double>(recall) + kCodeLoss) * total;
+    const double wanted = std::min(1.0, static_cast<double>(recall) + code_loss(static_cast<double>(recall))) * total;
     while (sum < wanted - 1e-9 && leaf + 1 < probes) sum += share[++leaf];
     // Between two leaves the share grows evenly.
     const double over = share[leaf] > 0 ? std::clamp((sum - wanted) / share[leaf], 0.0, 1.0) : 0.0;
@@ -111,6 +115,13 @@ std::vector<CalibrationEntry> calibrate(const IndexData& data, const VectorStore
   });
   for (const std::uint32_t depth : kDepths) append_curve(ranks, depth, probes, entries);
   return entries;
+}
+
+// A wider bound reads more refine codes, a narrower one loses neighbours that more leaves must make
+// up for: measured to cost about the same at these (docs/performance.md).
+float deviations_for(float target_recall) {
+  const float missing = std::max(1.0f - target_recall, 1e-4f);
+  return std::clamp(1.9f + 0.2f * std::log2(0.01f / missing), 1.2f, 3.0f);
 }
 
 std::size_t probes_for(const IndexData& data, float target_recall, std::size_t k) {

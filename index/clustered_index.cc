@@ -60,6 +60,7 @@ index::SearchRequest resolve(const index::IndexData& data, const SearchOptions& 
   request.probes = options.probes != 0 ? options.probes
                                        : index::probes_for(data, options.target_recall, request.k);
   request.probes = std::min(request.probes, data.num_leaves());
+  if (options.probes == 0) request.deviations = index::deviations_for(options.target_recall);
   if (options.rerank_factor > 0) {
     const double wanted =
         std::ceil(static_cast<double>(options.rerank_factor) * static_cast<double>(request.k));

@@ -10,10 +10,6 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-// Bounds are estimates less this many standard deviations: one-sided z-scores
-// (docs/performance.md).
-constexpr float kDeviations = 1.9f;
-
 }  // namespace
 
 void QueryState::start(const IndexData& data, const float* query,
@@ -23,8 +19,8 @@ void QueryState::start(const IndexData& data, const float* query,
   // With a fixed number of candidates estimates decide, not bounds; the first stage still leaves
   // room for its error before the second one.
   has_refine = data.refine_code_bits() != 0;
-  scan_deviations = request.rerank != 0 && !has_refine ? 0 : kDeviations;
-  refine_deviations = request.rerank != 0 ? 0 : kDeviations;
+  scan_deviations = request.rerank != 0 && !has_refine ? 0 : request.deviations;
+  refine_deviations = request.rerank != 0 ? 0 : request.deviations;
   threshold = kInfinity;
   threshold_rank = request.rerank != 0 ? std::max(request.rerank, request.k) : request.k;
   uppers.reset(threshold_rank);

@@ -18,6 +18,7 @@ struct SearchRequest {
   std::size_t k = 10;      // at least 1, at most rows
   std::size_t probes = 1;  // leaves to scan, at least 1
   std::size_t rerank = 0;  // 0: bound-driven; else exact distances of this many candidates
+  float deviations = 1.9f;  // bounds are estimates less so many standard deviations
   unsigned threads = 1;
 };
 
