@@ -9,6 +9,7 @@
 #include "cairn/error.h"
 
 #include "base/parallel.h"
+#include "index/batch_searcher.h"
 #include "index/calibration.h"
 #include "index/index_data.h"
 #include "index/index_file.h"
@@ -37,6 +38,30 @@ namespace {
 index::Searcher& thread_searcher() {
   thread_local index::Searcher searcher;
   return searcher;
+}
+
+// Queries that one thread searches together: enough to meet often in a leaf, few enough for what
+// they hold to stay in the second-level cache, and a share for each thread.
+std::size_t batch_size(const index::IndexData& data, std::size_t queries, unsigned threads) {
+  constexpr std::size_t kCacheBytes = std::size_t{1} << 20;
+  const std::size_t query_bytes = data.padded_dim() * 6;  // the table and the integers
+  const std::size_t most = std::clamp<std::size_t>(kCacheBytes / query_bytes, 64, 1024);
+  return std::max<std::size_t>(1, std::min(most, (queries + threads - 1) / threads));
+}
+
+template <typename Take>
+void search_chunk(const index::IndexData& data, const VectorStore& store, MatrixView queries,
+                  const index::SearchRequest& request, const Take& take) {
+  // Without refine codes exact reads lower a query's threshold between its rounds: one by one.
+  if (queries.rows == 1 || (data.refine_code_bits() == 0 && request.rerank == 0)) {
+    SearchStats stats;
+    for (std::size_t q = 0; q < queries.rows; ++q) {
+      take(q, thread_searcher().search(data, store, queries.row(q), request, stats));
+    }
+    return;
+  }
+  thread_local index::BatchSearcher searcher;
+  searcher.search(data, store, queries, request, take);
 }
 
 [[noreturn]] void refuse(const std::string& message) {
@@ -144,19 +169,22 @@ BatchResult ClusteredIndex::search_batch(MatrixView queries, const SearchOptions
   result.k = options.k;
   result.ids.assign(queries.rows * options.k, kNoId);
   result.distances.assign(queries.rows * options.k, std::numeric_limits<float>::infinity());
-  SearchOptions one = options;
-  one.threads = 1;
+  if (queries.rows == 0 || size() == 0) return result;
+  const index::IndexData& data = impl_->data;
+  index::SearchRequest request = resolve(data, options);
+  const unsigned threads = request.threads;
+  request.threads = 1;
   base::parallel_chunks(
-      queries.rows, 16, base::resolve_threads(options.threads),
+      queries.rows, batch_size(data, queries.rows, threads), threads,
       [&](std::size_t begin, std::size_t end, unsigned) {
-        std::vector<Neighbor> out(std::min(options.k, size()));
-        for (std::size_t q = begin; q < end; ++q) {
-          const std::size_t found = search({queries.row(q), queries.dim}, one, out);
-          for (std::size_t i = 0; i < found; ++i) {
-            result.ids[q * options.k + i] = out[i].id;
-            result.distances[q * options.k + i] = out[i].distance;
+        const auto take = [&](std::size_t q, std::span<const index::RowDistance> found) {
+          for (std::size_t i = 0; i < found.size(); ++i) {
+            result.ids[(begin + q) * options.k + i] = found[i].id;
+            result.distances[(begin + q) * options.k + i] = found[i].distance;
           }
-        }
+        };
+        search_chunk(data, *impl_->store, {queries.row(begin), end - begin, queries.dim}, request,
+                     take);
       });
   return result;
 }

@@ -10,6 +10,7 @@
 #include "cairn/types.h"
 
 #include "base/aligned_buffer.h"
+#include "base/prefetch.h"
 #include "quantize/frame.h"
 #include "quantize/list_code.h"
 
@@ -95,6 +96,13 @@ struct IndexData {
 
   VectorId id_of(std::uint32_t row) const noexcept {
     return parameters.ids_are_rows != 0 ? VectorId{row_ids[row]} : ids[row];
+  }
+  void prefetch_id(std::uint32_t row) const noexcept {
+    if (parameters.ids_are_rows != 0) {
+      base::prefetch(&row_ids[row], sizeof(std::uint32_t));
+    } else {
+      base::prefetch(&ids[row], sizeof(std::uint64_t));
+    }
   }
   // The row of an id, or rows() if there is none. O(log rows).
   std::size_t row_of(VectorId id) const noexcept;

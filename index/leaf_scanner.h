@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -19,8 +21,33 @@ struct Survivors {
   base::AlignedArray<float> spread;  // see kernels::refine_rows
   std::size_t count = 0;
 
+  // What a scan of one leaf may write.
+  static std::size_t room_for_leaf(const IndexData& data) noexcept {
+    return (data.max_leaf_size() + 31) / 32 * 32 + 32;
+  }
   void reserve(std::size_t room);
+  // Sets base and spread of the survivors from `first` on.
+  void set_bounds(std::size_t first, float squared_distance, float leaf_spread);
 };
+
+// What is added to a query's offset to turn estimates of a leaf's children into lower bounds.
+inline float scan_slack(float deviations, const ListEntry& leaf, float squared_distance,
+                        float table_variance) noexcept {
+  const float variance = squared_distance * leaf.scan_sigma * leaf.scan_sigma;
+  return deviations * std::sqrt(variance + table_variance);
+}
+
+// The `spread` of kernels::refine_rows.
+inline float refine_spread(float deviations, const ListEntry& leaf,
+                           float squared_distance) noexcept {
+  return -deviations * std::sqrt(squared_distance) * leaf.refine_sigma;
+}
+
+// The second stage: appends the survivors whose bounds stay below the threshold.
+void append_refined(const IndexData& data, const kernels::RefineQuery& query,
+                    const Survivors& survivors, float threshold, Candidates& out);
+// Where there are no refine codes: appends all survivors.
+void append_unrefined(const SearchRequest& request, const Survivors& survivors, Candidates& out);
 
 // Scans leaves for one query: binary codes first, refine codes of what survives. Holds scratch
 // memory only; one per thread.
@@ -28,20 +55,26 @@ class LeafScanner {
  public:
   // Leaves that are scanned before their survivors' refine codes are read.
   static constexpr std::size_t kGroup = 8;
+  // Leaves of the group that begins after `done` leaves: fewer at first, since the threshold falls
+  // fast then.
+  static std::size_t group_size(std::size_t done) noexcept {
+    return std::clamp<std::size_t>(done, 2, kGroup);
+  }
 
-  // Appends the candidates of at most kGroup leaves of `query`, given as places in its list. The
-  // state stays as it is, so that several threads may scan groups of one round.
+  // Appends the candidates of leaves [begin, end) of `query`'s list, at most kGroup, and lowers the
+  // threshold by them. Several threads may scan for one query with thresholds and candidates of
+  // their own.
   void scan_group(const IndexData& data, const QueryState& query, std::size_t begin,
-                  std::size_t end, Candidates& out);
+                  std::size_t end, Threshold& threshold, Candidates& out);
 
   std::size_t codes_scanned = 0;  // since the caller last set them
   std::size_t codes_refined = 0;
 
  private:
   void scan_leaf(const IndexData& data, const QueryState& query, const RankedList& leaf,
-                 const std::uint8_t* next);
-  void take_unrefined(const QueryState& query, Candidates& out) const;
-  void refine(const IndexData& data, const QueryState& query, Candidates& out);
+                 float threshold, const std::uint8_t* next);
+  void refine_best_first(const IndexData& data, const QueryState& query, const Threshold& threshold,
+                         Candidates& out);
   void refine_between(const IndexData& data, const QueryState& query, float above, float limit,
                       float threshold, Candidates& out);
 

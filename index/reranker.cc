@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 
+#include "base/prefetch.h"
 #include "index/metric_distance.h"
 #include "quantize/kernels/kernels.h"
 
@@ -16,6 +17,10 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 // Vectors read at once: enough to keep a slow store busy, and the margin over k of the first read.
 constexpr std::size_t kReadChunk = 1024;
 constexpr std::size_t kReadMargin = 8;
+// Of each vector this much is asked for ahead: the processor follows from there.
+constexpr std::size_t kMaxPrefetchBytes = 1024;
+// Up to so many values are put in order by counting, more by sorting.
+constexpr std::size_t kMaxCounted = 256;
 
 }  // namespace
 
@@ -27,6 +32,19 @@ void Reranker::start(const IndexData& data, const VectorStore& store, const floa
   query_norm_ = data.metric() == Metric::cosine ? std::sqrt(squared_norm(query, data.dim())) : 0;
   k_ = request.k;
   results_.clear();
+  is_prepared_ = false;
+}
+
+void Reranker::prepare(const QueryState& state) {
+  sort_candidates(state);
+  is_prepared_ = true;
+  const float* base = store_->contiguous();
+  if (base == nullptr) return;
+  const std::size_t first = std::min(sorted_rows_.size(), k_ + kReadMargin);
+  const std::size_t bytes = std::min(data_->dim() * sizeof(float), kMaxPrefetchBytes);
+  for (std::size_t i = 0; i < first; ++i) {
+    base::prefetch(base + sorted_rows_[i] * data_->dim(), bytes);
+  }
 }
 
 void Reranker::tighten(QueryState& state) {
@@ -36,10 +54,10 @@ void Reranker::tighten(QueryState& state) {
   sort_candidates(state);
   const std::size_t count = std::min(batch, sorted_rows_.size());
   read({sorted_rows_.data(), count}, state.stats);
-  state.threshold = std::min(state.threshold, exact_threshold(state));
+  state.threshold.lower_to(exact_threshold(state));
   std::size_t kept = 0;
   for (std::size_t i = count; i < sorted_rows_.size(); ++i) {
-    if (!(sorted_lower_[i] < state.threshold)) break;
+    if (!(sorted_lower_[i] < state.threshold.value())) break;
     candidates.rows[kept] = sorted_rows_[i];
     candidates.lower[kept] = sorted_lower_[i];
     ++kept;
@@ -48,10 +66,10 @@ void Reranker::tighten(QueryState& state) {
 }
 
 std::span<const RowDistance> Reranker::finish(QueryState& state) {
-  sort_candidates(state);
+  if (!is_prepared_) sort_candidates(state);
   const std::span<const std::uint32_t> rows = sorted_rows_;
   if (state.request.rerank != 0) {
-    const std::size_t count = std::min(state.threshold_rank, rows.size());
+    const std::size_t count = std::min(state.threshold.k(), rows.size());
     for (std::size_t begin = 0; begin < count; begin += kReadChunk) {
       read(rows.subspan(begin, std::min(count - begin, kReadChunk)), state.stats);
     }
@@ -67,8 +85,22 @@ std::span<const RowDistance> Reranker::finish(QueryState& state) {
       chunk = std::max(kReadMargin, k_ / 4);
     }
   }
-  std::sort_heap(results_.begin(), results_.end());
   return results_;
+}
+
+// ranks_[i] = the place of values[i] in ascending order, ties by i.
+void Reranker::rank(const float* values, std::size_t count) {
+  ranks_.resize(count);
+  if (count <= kMaxCounted) {
+    kernels::active().rank_values(values, count, ranks_.data());
+    return;
+  }
+  order_.resize(count);
+  std::iota(order_.begin(), order_.end(), 0u);
+  std::sort(order_.begin(), order_.end(), [&](std::uint32_t a, std::uint32_t b) {
+    return values[a] != values[b] ? values[a] < values[b] : a < b;
+  });
+  for (std::uint32_t i = 0; i < count; ++i) ranks_[order_[i]] = i;
 }
 
 // Ties by row, so that the order of `candidates` does not matter.
@@ -77,20 +109,24 @@ void Reranker::sort_candidates(const QueryState& state) {
   const Candidates& all = state.candidates;
   places_.reserve_discarding(all.size() + 16);
   lower_.reserve_discarding(all.size() + 16);
-  const std::size_t count =
-      k.take_between(all.lower.data(), all.size(), -kInfinity,
-                     std::nextafter(state.threshold, -kInfinity), places_.data(), lower_.data());
-  order_.resize(count);
-  std::iota(order_.begin(), order_.end(), 0u);
-  std::sort(order_.begin(), order_.end(), [&](std::uint32_t a, std::uint32_t b) {
-    return lower_[a] != lower_[b] ? lower_[a] < lower_[b]
-                                  : all.rows[places_[a]] < all.rows[places_[b]];
-  });
+  const std::size_t count = k.take_between(all.lower.data(), all.size(), -kInfinity,
+                                           std::nextafter(state.threshold.value(), -kInfinity),
+                                           places_.data(), lower_.data());
   sorted_rows_.resize(count);
   sorted_lower_.resize(count);
+  rank(lower_.data(), count);
   for (std::size_t i = 0; i < count; ++i) {
-    sorted_rows_[i] = all.rows[places_[order_[i]]];
-    sorted_lower_[i] = lower_[order_[i]];
+    sorted_rows_[ranks_[i]] = all.rows[places_[i]];
+    sorted_lower_[ranks_[i]] = lower_[i];
+  }
+  for (std::size_t begin = 0; begin < count;) {
+    std::size_t end = begin + 1;
+    while (end < count && sorted_lower_[end] == sorted_lower_[begin]) ++end;
+    if (end - begin > 1) {
+      std::sort(sorted_rows_.begin() + static_cast<std::ptrdiff_t>(begin),
+                sorted_rows_.begin() + static_cast<std::ptrdiff_t>(end));
+    }
+    begin = end;
   }
 }
 
@@ -102,6 +138,7 @@ void Reranker::read(std::span<const std::uint32_t> rows, SearchStats& stats) {
   distances_.resize(count);
   norms_.resize(count);
   store_->prefetch(rows_);
+  for (const std::uint32_t row : rows_) data_->prefetch_id(row);
   const float* base = store_->contiguous();
   const std::uint32_t* places = rows_.data();
   if (base == nullptr) {
@@ -112,24 +149,37 @@ void Reranker::read(std::span<const std::uint32_t> rows, SearchStats& stats) {
   }
   metric_distances(data_->metric(), query_, query_norm_, base, dim, places, count, dim,
                    norms_.data(), distances_.data());
-  for (std::size_t i = 0; i < count; ++i) {
-    const RowDistance result{distances_[i], data_->id_of(rows_[i]), rows_[i]};
-    if (results_.size() < k_) {
-      results_.push_back(result);
-      std::push_heap(results_.begin(), results_.end());
-    } else if (result < results_.front()) {
-      std::pop_heap(results_.begin(), results_.end());
-      results_.back() = result;
-      std::push_heap(results_.begin(), results_.end());
-    }
-  }
+  add_results(count);
   stats.vectors_read += count;
   stats.vector_bytes_read += count * dim * sizeof(float);
 }
 
+// Merges what read() left in rows_ and distances_ into the results.
+void Reranker::add_results(std::size_t count) {
+  const std::size_t known = results_.size();
+  unsorted_.assign(results_.begin(), results_.end());
+  distances_.resize(count + known);
+  for (std::size_t i = 0; i < known; ++i) distances_[count + i] = results_[i].distance;
+  for (std::size_t i = 0; i < count; ++i) {
+    unsorted_.push_back({distances_[i], data_->id_of(rows_[i]), rows_[i]});
+  }
+  std::rotate(distances_.begin(), distances_.begin() + static_cast<std::ptrdiff_t>(count),
+              distances_.end());
+  rank(distances_.data(), unsorted_.size());
+  results_.resize(unsorted_.size());
+  for (std::size_t i = 0; i < unsorted_.size(); ++i) results_[ranks_[i]] = unsorted_[i];
+  for (auto begin = results_.begin(); begin != results_.end();) {
+    auto end = begin + 1;
+    while (end != results_.end() && end->distance == begin->distance) ++end;
+    if (end - begin > 1) std::sort(begin, end);
+    begin = end;
+  }
+  if (results_.size() > k_) results_.resize(k_);
+}
+
 float Reranker::exact_threshold(const QueryState& state) const {
   return results_.size() < k_ ? kInfinity
-                              : state.code.distance_map.to_frame(results_.front().distance);
+                              : state.code.distance_map.to_frame(results_.back().distance);
 }
 
 }  // namespace cairn::index

@@ -32,15 +32,20 @@ class Reranker {
  public:
   void start(const IndexData& data, const VectorStore& store, const float* query,
              const SearchRequest& request);
+  // Optional, once all leaves are scanned: puts the candidates in order and asks the memory behind
+  // a contiguous store for those that finish() will read first.
+  void prepare(const QueryState& state);
   // Without refine codes, between rounds: reads the most promising candidates, so that their exact
   // distances lower the threshold, whatever store they come from.
   void tighten(QueryState& state);
-  // The results, nearest first, valid until the next start().
+  // The results, nearest first, valid until the next start() or tighten().
   std::span<const RowDistance> finish(QueryState& state);
 
  private:
   void sort_candidates(const QueryState& state);
   void read(std::span<const std::uint32_t> rows, SearchStats& stats);
+  void add_results(std::size_t count);
+  void rank(const float* values, std::size_t count);
   float exact_threshold(const QueryState& state) const;
 
   const IndexData* data_ = nullptr;
@@ -49,12 +54,15 @@ class Reranker {
   float query_norm_ = 0;
   std::size_t k_ = 0;
 
-  std::vector<RowDistance> results_;  // max-heap of the k nearest, then sorted
+  std::vector<RowDistance> results_;  // the k nearest so far, nearest first
+  std::vector<RowDistance> unsorted_;
+  bool is_prepared_ = false;
   // Candidates that pass the threshold, by lower bound.
   std::vector<std::uint32_t> sorted_rows_;
   std::vector<float> sorted_lower_;
   base::AlignedArray<std::uint32_t> places_;
   base::AlignedArray<float> lower_;
+  std::vector<std::uint32_t> ranks_;
   std::vector<std::uint32_t> order_;
   std::vector<std::uint32_t> rows_;
   std::vector<float> distances_;

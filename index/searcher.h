@@ -15,7 +15,7 @@
 
 namespace cairn::index {
 
-// The path of a query: navigate, scan leaves in rounds, refine survivors, rerank by exact distance.
+// The path of a query: navigate, scan leaves, refine survivors, rerank by exact distance.
 // Holds all scratch memory; nothing is allocated once it has grown to the sizes asked for. One per
 // thread.
 class Searcher {
@@ -30,13 +30,23 @@ class Searcher {
   std::span<const RankedList> scanned_leaves() const noexcept { return state_.leaves; }
 
  private:
-  void scan_round(const IndexData& data, std::size_t end);
+  void scan(const IndexData& data);
+  void scan_range(const IndexData& data, std::size_t begin, std::size_t end);
+  void scan_alone(const IndexData& data, std::size_t begin, std::size_t end);
+  void scan_together(const IndexData& data, std::size_t begin, std::size_t end);
+
+  // What one of several threads keeps to itself while they scan for the same query.
+  struct Worker {
+    LeafScanner scanner;
+    Threshold threshold;
+    Candidates candidates;
+  };
 
   QueryState state_;
   Navigator navigator_;
+  LeafScanner scanner_;
   Reranker reranker_;
-  std::vector<LeafScanner> scanners_;  // one per thread
-  std::vector<Candidates> found_;      // one per group of a round, if there are several threads
+  std::vector<Worker> workers_;
 };
 
 }  // namespace cairn::index

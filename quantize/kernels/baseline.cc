@@ -309,6 +309,16 @@ std::size_t scan_blocks(const std::uint8_t* blocks, std::size_t count, const Sca
   return found;
 }
 
+void scan_blocks_many(const std::uint8_t* blocks, std::size_t count, std::size_t padded_dim,
+                      std::uint32_t first, const std::uint8_t* /*next*/, ScanTask* tasks,
+                      std::size_t num_tasks) noexcept {
+  for (std::size_t i = 0; i < num_tasks; ++i) {
+    ScanTask& task = tasks[i];
+    task.found = scan_blocks(blocks, count, task.query, padded_dim, task.base, task.threshold,
+                             first, nullptr, task.out_index, task.out_value);
+  }
+}
+
 // Adds the section of `width` bits of one group of 64 dimensions, shifted into place, to `values`.
 void unpack_section(const std::uint8_t* section, unsigned width, unsigned shift,
                     std::uint16_t* values) noexcept {
@@ -357,9 +367,9 @@ float refine_dot(const std::uint8_t* group, unsigned bits, const RefineQuery& qu
 
 std::size_t refine_rows(const std::uint8_t* codes, std::size_t row_stride,
                         const std::uint32_t* rows, std::size_t n, unsigned bits,
-                        const RefineQuery& query, std::size_t padded_dim, const float* base,
-                        const float* spread, float threshold, std::uint32_t* out_row,
-                        float* out_lower, float* out_upper) noexcept {
+                        const RefineQuery& query, std::size_t padded_dim, const float* first,
+                        const float* base, const float* spread, float threshold,
+                        std::uint32_t* out_row, float* out_lower, float* out_upper) noexcept {
   std::size_t found = 0;
   for (std::size_t i = 0; i < n; ++i) {
     const std::uint8_t* const row = codes + rows[i] * row_stride;
@@ -370,9 +380,11 @@ std::size_t refine_rows(const std::uint8_t* codes, std::size_t row_stride,
     const float estimate = base[i] + (factors[0] + factors[1] * inner);
     const float error = factors[1] * spread[i];
     out_row[found] = rows[i];
-    out_lower[found] = estimate - error;
-    out_upper[found] = estimate + error;
-    found += estimate - error < threshold ? 1 : 0;
+    const float lower = estimate - error < first[i] ? first[i] : estimate - error;
+    const float upper = estimate + error < first[i] ? first[i] : estimate + error;
+    out_lower[found] = lower;
+    out_upper[found] = upper;
+    found += lower < threshold ? 1 : 0;
   }
   return found;
 }
@@ -471,6 +483,7 @@ constinit const Kernels kBaseline{
     .quantize_query = &quantize_query,
     .scan_sums = &scan_sums,
     .scan_blocks = &scan_blocks,
+    .scan_blocks_many = &scan_blocks_many,
     .refine_rows = &refine_rows,
     .find_cut = &find_cut,
     .take_between = &take_between,

@@ -54,6 +54,16 @@ struct ScanQuery {
   float offset;
 };
 
+// One query of several that scan the same children; see scan_blocks for the members.
+struct ScanTask {
+  ScanQuery query;
+  float base;
+  float threshold;
+  std::uint32_t* out_index;
+  float* out_value;
+  std::size_t found;
+};
+
 // And what refine codes need: quantize_query's result, and the same kind of constant.
 struct RefineQuery {
   const std::int8_t* high;
@@ -133,19 +143,27 @@ struct Kernels {
                              std::uint32_t first, const std::uint8_t* next,
                              std::uint32_t* out_index, float* out_value) noexcept;
 
+  // The same for several queries over the same children: each task gets what scan_blocks would give
+  // it, and `found`. Codes are unpacked once for several tasks.
+  void (*scan_blocks_many)(const std::uint8_t* blocks, std::size_t count, std::size_t padded_dim,
+                           std::uint32_t first, const std::uint8_t* next, ScanTask* tasks,
+                           std::size_t num_tasks) noexcept;
+
   // --- second stage: refine codes --------------------------------------------------------------
   // Bounds of n rows: row rows[i] lies at codes + rows[i] * row_stride and holds f_add and f_scale
   // (f32 each), then its refine code x. With dot = 128 * <x, high> + <x, low>, an exact integer for
   // every bits in [2, 9] and padded_dim up to 65,536, converted to float once,
   //   estimate = base[i] + (f_add + f_scale * (step * dot + offset))
-  //   lower = estimate - f_scale * spread[i],  upper = estimate + f_scale * spread[i].
+  //   lower = max(estimate - f_scale * spread[i], first[i])
+  //   upper = max(estimate + f_scale * spread[i], first[i])
+  // where first[i] is the first stage's lower bound.
   // Of each row with lower < threshold appends rows[i], lower and upper to the outputs, in order;
   // returns how many. NaN never passes. The outputs have room for n + 16. Prefetches ahead.
   std::size_t (*refine_rows)(const std::uint8_t* codes, std::size_t row_stride,
                              const std::uint32_t* rows, std::size_t n, unsigned bits,
-                             const RefineQuery& query, std::size_t padded_dim, const float* base,
-                             const float* spread, float threshold, std::uint32_t* out_row,
-                             float* out_lower, float* out_upper) noexcept;
+                             const RefineQuery& query, std::size_t padded_dim, const float* first,
+                             const float* base, const float* spread, float threshold,
+                             std::uint32_t* out_row, float* out_lower, float* out_upper) noexcept;
 
   // --- selection -------------------------------------------------------------------------------
   // One of the n values, such that at least `least` of them are at or below it, and at most `most`

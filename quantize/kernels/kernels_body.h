@@ -32,6 +32,7 @@ constexpr Kernels make_table(const char* isa) {
       .quantize_query = &quantize_query,
       .scan_sums = &scan_sums,
       .scan_blocks = &scan_blocks,
+      .scan_blocks_many = &scan_blocks_many,
       .refine_rows = &refine_rows,
       .find_cut = &find_cut,
       .take_between = &take_between,

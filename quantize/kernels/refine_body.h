@@ -273,8 +273,12 @@ inline void refine_batch(const Row& row, std::size_t n, const RefineQuery& query
   std::size_t i = 0;
 #if defined(__AVX512BW__)
   if constexpr (Bits < 9) {
-    for (; i + 4 <= n; i += 4) {
-      const std::uint8_t* const codes[4] = {row(i), row(i + 1), row(i + 2), row(i + 3)};
+    // Of fewer than four the last is taken again.
+    for (; i < n; i += 4) {
+      const std::size_t last = n - 1;
+      const std::uint8_t* const codes[4] = {row(i), row(i + 1 < n ? i + 1 : last),
+                                            row(i + 2 < n ? i + 2 : last),
+                                            row(i + 3 < n ? i + 3 : last)};
       _mm_storeu_ps(dots + i, refine_four<Bits>(codes, query, padded_dim));
     }
   }
@@ -288,9 +292,9 @@ inline void refine_batch(const Row& row, std::size_t n, const RefineQuery& query
 template <unsigned Bits>
 std::size_t refine_rows_of(const std::uint8_t* codes, std::size_t row_stride,
                            const std::uint32_t* rows, std::size_t n, const RefineQuery& query,
-                           std::size_t padded_dim, const float* base, const float* spread,
-                           float threshold, std::uint32_t* out_row, float* out_lower,
-                           float* out_upper) noexcept {
+                           std::size_t padded_dim, const float* first, const float* base,
+                           const float* spread, float threshold, std::uint32_t* out_row,
+                           float* out_lower, float* out_upper) noexcept {
   const std::size_t row_bytes = kRefineFactorBytes + refine_code_bytes(padded_dim, Bits);
   const Floats step(query.step);
   const Floats offset(query.offset);
@@ -320,12 +324,15 @@ std::size_t refine_rows_of(const std::uint8_t* codes, std::size_t row_stride,
     const Floats inner = fma(step, take(dots), offset);
     const Floats estimate = take(base + begin) + fma(scales, inner, take(add));
     const Floats error = scales * take(spread + begin);
-    const Floats lower = estimate - error;
+    // The second operand counts where the first is not a number.
+    const Floats bound = take(first + begin);
+    const Floats lower = maximum(bound, estimate - error);
+    const Floats upper = maximum(bound, estimate + error);
     const auto valid = static_cast<LaneMask>((std::uint32_t{1} << count) - 1);
     const auto pass = static_cast<LaneMask>(less(lower, limit) & valid);
     store(out_row + found, pack_lanes(load_bits(batch, count), pass));
     pack_lanes(lower, pass).store_unaligned(out_lower + found);
-    pack_lanes(estimate + error, pass).store_unaligned(out_upper + found);
+    pack_lanes(upper, pass).store_unaligned(out_upper + found);
     found += count_lanes(pass);
   }
   return found;
@@ -333,11 +340,11 @@ std::size_t refine_rows_of(const std::uint8_t* codes, std::size_t row_stride,
 
 std::size_t refine_rows(const std::uint8_t* codes, std::size_t row_stride,
                         const std::uint32_t* rows, std::size_t n, unsigned bits,
-                        const RefineQuery& query, std::size_t padded_dim, const float* base,
-                        const float* spread, float threshold, std::uint32_t* out_row,
-                        float* out_lower, float* out_upper) noexcept {
+                        const RefineQuery& query, std::size_t padded_dim, const float* first,
+                        const float* base, const float* spread, float threshold,
+                        std::uint32_t* out_row, float* out_lower, float* out_upper) noexcept {
   const auto run = [&]<unsigned Bits>() {
-    return refine_rows_of<Bits>(codes, row_stride, rows, n, query, padded_dim, base, spread,
+    return refine_rows_of<Bits>(codes, row_stride, rows, n, query, padded_dim, first, base, spread,
                                 threshold, out_row, out_lower, out_upper);
   };
   switch (bits) {

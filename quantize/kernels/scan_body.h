@@ -31,28 +31,14 @@ struct LaneSums {
   __m512i low, high;
 };
 
-// The 16-bit sums of `bytes` bytes of codes, at most kWideningGroups groups.
-inline __m512i sum_words(const std::uint8_t* codes, const std::uint8_t* table,
-                         std::size_t bytes) noexcept {
-  const __m512i nibble = _mm512_set1_epi8(0x0F);
+// Looked-up bytes of up to kWideningGroups groups, see above.
+struct WordSums {
   __m512i whole0 = _mm512_setzero_si512();
-  __m512i upper0 = whole0;
-  __m512i whole1 = whole0;
-  __m512i upper1 = whole0;
-  for (std::size_t at = 0; at < bytes; at += kUnitBytes) {
-    __m512i first = _mm512_setzero_si512();
-    __m512i second = first;
-#pragma GCC unroll 4
-    for (std::size_t part = at; part < at + kUnitBytes; part += 64) {
-      const __m512i code = _mm512_loadu_si512(codes + part);
-      const __m512i entries = _mm512_loadu_si512(table + part);
-      const __m512i low = _mm512_and_si512(code, nibble);
-      const __m512i high = _mm512_and_si512(_mm512_srli_epi16(code, 4), nibble);
-      first = _mm512_add_epi8(first, _mm512_shuffle_epi8(entries, low));
-      second = _mm512_add_epi8(second, _mm512_shuffle_epi8(entries, high));
-      pin(first);
-      pin(second);
-    }
+  __m512i upper0 = _mm512_setzero_si512();
+  __m512i whole1 = _mm512_setzero_si512();
+  __m512i upper1 = _mm512_setzero_si512();
+
+  void add(__m512i first, __m512i second) noexcept {
     whole0 = _mm512_add_epi16(whole0, first);
     upper0 = _mm512_add_epi16(upper0, _mm512_srli_epi16(first, 8));
     whole1 = _mm512_add_epi16(whole1, second);
@@ -62,15 +48,58 @@ inline __m512i sum_words(const std::uint8_t* codes, const std::uint8_t* table,
     pin(whole1);
     pin(upper1);
   }
-  whole0 = _mm512_sub_epi16(whole0, _mm512_slli_epi16(upper0, 8));
-  whole1 = _mm512_sub_epi16(whole1, _mm512_slli_epi16(upper1, 8));
-  // Adds the four 128-bit parts of each: eight lanes of whole0, upper0, whole1, upper1 in turn.
-  const __m512i first = _mm512_add_epi16(_mm512_shuffle_i64x2(whole0, upper0, 0x44),
-                                         _mm512_shuffle_i64x2(whole0, upper0, 0xEE));
-  const __m512i second = _mm512_add_epi16(_mm512_shuffle_i64x2(whole1, upper1, 0x44),
-                                          _mm512_shuffle_i64x2(whole1, upper1, 0xEE));
-  return _mm512_add_epi16(_mm512_shuffle_i64x2(first, second, 0x88),
-                          _mm512_shuffle_i64x2(first, second, 0xDD));
+
+  // The sums of the 32 lanes, in order.
+  __m512i words() const noexcept {
+    const __m512i lower0 = _mm512_sub_epi16(whole0, _mm512_slli_epi16(upper0, 8));
+    const __m512i lower1 = _mm512_sub_epi16(whole1, _mm512_slli_epi16(upper1, 8));
+    // Adds the four 128-bit parts of each: eight lanes of lower0, upper0, lower1, upper1 in turn.
+    const __m512i first = _mm512_add_epi16(_mm512_shuffle_i64x2(lower0, upper0, 0x44),
+                                           _mm512_shuffle_i64x2(lower0, upper0, 0xEE));
+    const __m512i second = _mm512_add_epi16(_mm512_shuffle_i64x2(lower1, upper1, 0x44),
+                                            _mm512_shuffle_i64x2(lower1, upper1, 0xEE));
+    return _mm512_add_epi16(_mm512_shuffle_i64x2(first, second, 0x88),
+                            _mm512_shuffle_i64x2(first, second, 0xDD));
+  }
+};
+
+// The 16-bit sums of `bytes` bytes of codes, at most kWideningGroups groups, for each of N tables.
+template <std::size_t N>
+inline void sum_words(const std::uint8_t* codes, const std::uint8_t* const (&tables)[N],
+                      std::size_t bytes, __m512i (&words)[N]) noexcept {
+  const __m512i nibble = _mm512_set1_epi8(0x0F);
+  WordSums sums[N];
+  for (std::size_t at = 0; at < bytes; at += kUnitBytes) {
+    __m512i first[N];
+    __m512i second[N];
+    for (std::size_t i = 0; i < N; ++i) first[i] = second[i] = _mm512_setzero_si512();
+#pragma GCC unroll 4
+    for (std::size_t part = at; part < at + kUnitBytes; part += 64) {
+      const __m512i code = _mm512_loadu_si512(codes + part);
+      const __m512i low = _mm512_and_si512(code, nibble);
+      const __m512i high = _mm512_and_si512(_mm512_srli_epi16(code, 4), nibble);
+#pragma GCC unroll 4
+      for (std::size_t i = 0; i < N; ++i) {
+        const __m512i entries = _mm512_loadu_si512(tables[i] + part);
+        first[i] = _mm512_add_epi8(first[i], _mm512_shuffle_epi8(entries, low));
+        second[i] = _mm512_add_epi8(second[i], _mm512_shuffle_epi8(entries, high));
+        pin(first[i]);
+        pin(second[i]);
+      }
+    }
+#pragma GCC unroll 4
+    for (std::size_t i = 0; i < N; ++i) sums[i].add(first[i], second[i]);
+  }
+#pragma GCC unroll 4
+  for (std::size_t i = 0; i < N; ++i) words[i] = sums[i].words();
+}
+
+inline __m512i sum_words(const std::uint8_t* codes, const std::uint8_t* table,
+                         std::size_t bytes) noexcept {
+  const std::uint8_t* const tables[1] = {table};
+  __m512i words[1];
+  sum_words<1>(codes, tables, bytes, words);
+  return words[0];
 }
 
 inline LaneSums widen(__m512i words) noexcept {
@@ -298,6 +327,59 @@ std::size_t scan_blocks(const std::uint8_t* blocks, std::size_t count, const Sca
     default:
       return scan_all<0>(blocks, count, query.table, groups, selector, first, next, out_index,
                          out_value);
+  }
+}
+
+#if defined(__AVX512BW__)
+// Four tasks at a time over the same codes, of at most kWideningGroups groups.
+constexpr std::size_t kTasks = 4;
+
+inline void scan_four(const std::uint8_t* blocks, std::size_t count, std::size_t code_bytes,
+                      std::uint32_t first, const std::uint8_t* next, ScanTask* tasks) noexcept {
+  const std::size_t stride = code_bytes + 2 * kBlockSize * sizeof(float);
+  const Selector selectors[kTasks] = {{tasks[0].query, tasks[0].base, tasks[0].threshold},
+                                      {tasks[1].query, tasks[1].base, tasks[1].threshold},
+                                      {tasks[2].query, tasks[2].base, tasks[2].threshold},
+                                      {tasks[3].query, tasks[3].base, tasks[3].threshold}};
+  const std::uint8_t* const tables[kTasks] = {tasks[0].query.table, tasks[1].query.table,
+                                              tasks[2].query.table, tasks[3].query.table};
+  std::size_t found[kTasks] = {};
+  for (std::size_t begin = 0; begin < count; begin += kBlockSize) {
+    const std::size_t lanes = count - begin;
+    const std::uint32_t valid = lanes >= kBlockSize ? 0xFFFFFFFFu : (1u << lanes) - 1;
+    if (next != blocks) prefetch_bytes(next, stride);
+    __m512i words[kTasks];
+    sum_words<kTasks>(blocks, tables, code_bytes, words);
+    const auto* const factors = reinterpret_cast<const float*>(blocks + code_bytes);
+#pragma GCC unroll 4
+    for (std::size_t i = 0; i < kTasks; ++i) {
+      found[i] += selectors[i].append(widen(words[i]), factors, valid,
+                                      first + static_cast<std::uint32_t>(begin),
+                                      tasks[i].out_index + found[i], tasks[i].out_value + found[i]);
+    }
+    blocks += stride;
+    next += stride;
+  }
+  for (std::size_t i = 0; i < kTasks; ++i) tasks[i].found = found[i];
+}
+#endif
+
+void scan_blocks_many(const std::uint8_t* blocks, std::size_t count, std::size_t padded_dim,
+                      std::uint32_t first, const std::uint8_t* next, ScanTask* tasks,
+                      std::size_t num_tasks) noexcept {
+  std::size_t done = 0;
+#if defined(__AVX512BW__)
+  if (padded_dim / 4 <= kWideningGroups) {
+    for (; done + kTasks <= num_tasks; done += kTasks) {
+      scan_four(blocks, count, block_code_bytes(padded_dim), first,
+                done + kTasks < num_tasks ? blocks : next, tasks + done);
+    }
+  }
+#endif
+  for (; done < num_tasks; ++done) {
+    ScanTask& task = tasks[done];
+    task.found = scan_blocks(blocks, count, task.query, padded_dim, task.base, task.threshold,
+                             first, next, task.out_index, task.out_value);
   }
 }
 

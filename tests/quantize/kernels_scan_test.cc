@@ -157,6 +157,47 @@ TEST_P(ScanKernels, ReportsEveryChildBelowTheThresholdInOrder) {
   }
 }
 
+TEST_P(ScanKernels, SeveralQueriesAtOnceGiveWhatEachGivesAlone) {
+  for (const std::size_t dim : kPaddedDims) {
+    for (const std::size_t count : {1u, 31u, 64u, 100u}) {
+      Children children(dim, count);
+      children.pack();
+      for (const std::size_t num_tasks : {0u, 1u, 3u, 4u, 5u, 9u}) {
+        base::Random random(dim + num_tasks);
+        const std::size_t room = children.num_blocks * kBlockSize + kBlockSize;
+        std::vector<std::vector<std::uint8_t>> tables(num_tasks, children.table);
+        std::vector<std::vector<std::uint32_t>> index(num_tasks, std::vector<std::uint32_t>(room));
+        std::vector<std::vector<float>> value(num_tasks, std::vector<float>(room));
+        std::vector<ScanTask> tasks;
+        for (std::size_t t = 0; t < num_tasks; ++t) {
+          for (auto& entry : tables[t]) entry = static_cast<std::uint8_t>(random.below(64));
+          const auto offset = static_cast<float>(random.uniform()) - 8.0f;
+          tasks.push_back({{tables[t].data(), 1 / static_cast<float>(dim), offset},
+                           static_cast<float>(t),
+                           t % 3 == 2 ? kInfinity : static_cast<float>(t) + 0.1f,
+                           index[t].data(),
+                           value[t].data(),
+                           77});
+        }
+        kernels().scan_blocks_many(children.data(), count, dim, 1000, children.data(), tasks.data(),
+                                   num_tasks);
+        for (const ScanTask& task : tasks) {
+          std::vector<std::uint32_t> expected_index(room);
+          std::vector<float> expected_value(room);
+          const std::size_t found = kernels().scan_blocks(
+              children.data(), count, task.query, dim, task.base, task.threshold, 1000, nullptr,
+              expected_index.data(), expected_value.data());
+          ASSERT_EQ(task.found, found) << dim << " " << count << " " << num_tasks;
+          for (std::size_t i = 0; i < found; ++i) {
+            EXPECT_EQ(task.out_index[i], expected_index[i]);
+            EXPECT_EQ(task.out_value[i], expected_value[i]);
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST_P(ScanKernels, ThresholdIsExclusive) {
   Children children(128, 100);
   std::fill(children.f_add.begin(), children.f_add.end(), 0.0f);
