@@ -8,8 +8,6 @@
 namespace cairn::index {
 namespace {
 
-// Leaves that each query scans by itself.
-constexpr std::size_t kSeedLeaves = 4;
 // Visits per leaf below which the order of leaves is not worth its trouble.
 constexpr std::size_t kFewVisits = 3;
 
@@ -20,8 +18,18 @@ void BatchSearcher::search(
     const SearchRequest& request,
     const std::function<void(std::size_t, std::span<const RowDistance>)>& result) {
   start(data, queries, request);
-  scan_nearest(data);
-  scan_rest(data);
+  while (plan_round()) {
+    // The first round of a query is one piece of work.
+    const bool is_first = states_[0].done == 0;
+    if (sort_visits(data) * kFewVisits > visits_.size() || is_first) {
+      scan_by_query(data);
+    } else {
+      scan_by_leaf(data);
+    }
+    for (std::size_t q = 0; q < count_; ++q) {
+      if (!states_[q].is_done()) states_[q].end_round(known_[q]);
+    }
+  }
   // While one query is settled, the vectors of the next are on their way.
   const auto prepare = [&](std::size_t q) {
     Reranker& reranker = rerankers_[q % 2];
@@ -49,43 +57,30 @@ void BatchSearcher::start(const IndexData& data, MatrixView queries, const Searc
   }
 }
 
-// Queries go in the order of their nearest leaves.
-void BatchSearcher::scan_nearest(const IndexData& data) {
+// Fills visits_ with the next round of all queries; false if there is none.
+bool BatchSearcher::plan_round() {
+  known_.resize(count_);
   visits_.clear();
   for (std::uint32_t q = 0; q < count_; ++q) {
-    if (!states_[q].leaves.empty()) visits_.push_back({q, states_[q].leaves[0].list, 0});
-  }
-  sort_visits(data);
-  for (const Visit& visit : sorted_) {
-    QueryState& state = states_[visit.query];
-    scan_alone(data, state, 0, std::min(kSeedLeaves, state.leaves.size()));
-  }
-}
-
-void BatchSearcher::scan_alone(const IndexData& data, QueryState& state, std::size_t begin,
-                               std::size_t end) {
-  while (begin < end) {
-    const std::size_t next = std::min(end, begin + LeafScanner::group_size(begin));
-    scanner_.scan_group(data, state, begin, next, state.threshold, state.candidates);
-    begin = next;
-  }
-}
-
-void BatchSearcher::scan_rest(const IndexData& data) {
-  visits_.clear();
-  for (std::uint32_t q = 0; q < count_; ++q) {
-    const std::vector<RankedList>& leaves = states_[q].leaves;
-    for (std::size_t i = kSeedLeaves; i < leaves.size(); ++i) {
-      visits_.push_back({q, leaves[i].list, leaves[i].squared_distance});
+    const QueryState& state = states_[q];
+    known_[q] = state.candidates.size();
+    for (std::size_t i = state.done; i < state.round_end(); ++i) {
+      visits_.push_back({q, state.leaves[i].list, state.leaves[i].squared_distance});
     }
   }
-  if (sort_visits(data) * kFewVisits <= visits_.size()) {
-    scan_by_leaf(data);
-    return;
-  }
-  for (std::size_t q = 0; q < count_; ++q) {
-    scan_alone(data, states_[q], std::min(kSeedLeaves, states_[q].leaves.size()),
-               states_[q].leaves.size());
+  return !visits_.empty();
+}
+
+// Each query by itself, in the order of the leaves where they begin.
+void BatchSearcher::scan_by_query(const IndexData& data) {
+  for (const Visit& visit : sorted_) {
+    QueryState& state = states_[visit.query];
+    if (visit.list != state.leaves[state.done].list) continue;
+    const std::size_t end = state.round_end();
+    for (std::size_t begin = state.done; begin < end; begin += LeafScanner::kGroup) {
+      scanner_.scan_group(data, state, begin, std::min(end, begin + LeafScanner::kGroup),
+                          state.candidates);
+    }
   }
 }
 
@@ -186,8 +181,7 @@ void BatchSearcher::take_survivors(const IndexData& data, std::span<const Visit>
   for (std::size_t i = 0; i < visits.size(); ++i) {
     Survivors& survivors = survivors_[side][i];
     if (survivors.count == 0) continue;
-    Probe& probe = probes_[visits[i].query];
-    const std::size_t known = found_.size();
+    const Probe& probe = probes_[visits[i].query];
     if (data.refine_code_bits() != 0) {
       const ListEntry& list = data.lists[visits[i].list];
       survivors.set_bounds(0, visits[i].squared_distance,
@@ -197,21 +191,11 @@ void BatchSearcher::take_survivors(const IndexData& data, std::span<const Visit>
       append_unrefined(request_, survivors, found_);
     }
     found_queries_.resize(found_.size(), visits[i].query);
-    // A query is looked up only if it has something to gain.
-    const std::span<const float> uppers = std::span(found_.upper).subspan(known);
-    if (std::any_of(uppers.begin(), uppers.end(),
-                    [&](float upper) { return upper < probe.threshold; })) {
-      Threshold& threshold = states_[visits[i].query].threshold;
-      threshold.offer(uppers);
-      probe.threshold = threshold.value();
-    }
   }
 }
 
-// Gives each query those of its candidates that have not been overtaken.
 void BatchSearcher::hand_out_found() {
   for (std::size_t i = 0; i < found_.size(); ++i) {
-    if (!(found_.lower[i] < probes_[found_queries_[i]].threshold)) continue;
     states_[found_queries_[i]].candidates.append(found_.rows[i], found_.lower[i], found_.upper[i]);
   }
 }

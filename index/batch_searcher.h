@@ -51,9 +51,8 @@ class BatchSearcher {
   static_assert(sizeof(Probe) == 64);
 
   void start(const IndexData& data, MatrixView queries, const SearchRequest& request);
-  void scan_nearest(const IndexData& data);
-  void scan_alone(const IndexData& data, QueryState& state, std::size_t begin, std::size_t end);
-  void scan_rest(const IndexData& data);
+  bool plan_round();
+  void scan_by_query(const IndexData& data);
   std::size_t sort_visits(const IndexData& data);
   void scan_by_leaf(const IndexData& data);
   void prefetch_queries(const IndexData& data, std::size_t begin) const;
@@ -66,6 +65,7 @@ class BatchSearcher {
   std::size_t count_ = 0;  // of states in use
   SearchRequest request_;
   Deviations deviations_;
+  std::vector<std::size_t> known_;  // candidates of each query before the round
   std::vector<Visit> visits_;
   std::vector<Visit> sorted_;
   std::vector<std::uint32_t> starts_;

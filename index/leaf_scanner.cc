@@ -35,9 +35,9 @@ void append_refined(const IndexData& data, const kernels::RefineQuery& query,
   out.resize(known + survivors.count + 16);
   const std::size_t passed = kernels::active().refine_rows(
       data.refine_codes.data(), data.refine_row_bytes(), survivors.rows.data(), survivors.count,
-      data.refine_code_bits(), query, data.padded_dim(), survivors.lower.data(),
-      survivors.base.data(), survivors.spread.data(), threshold, out.rows.data() + known,
-      out.lower.data() + known, out.upper.data() + known);
+      data.refine_code_bits(), query, data.padded_dim(), survivors.base.data(),
+      survivors.spread.data(), threshold, out.rows.data() + known, out.lower.data() + known,
+      out.upper.data() + known);
   out.resize(known + passed);
 }
 
@@ -56,28 +56,25 @@ void append_unrefined(const SearchRequest& request, const Survivors& survivors, 
 }
 
 void LeafScanner::scan_group(const IndexData& data, const QueryState& query, std::size_t begin,
-                             std::size_t end, Threshold& threshold, Candidates& out) {
+                             std::size_t end, Candidates& out) {
   survivors_.reserve(kGroup * Survivors::room_for_leaf(data));
   survivors_.count = 0;
   for (std::size_t i = begin; i < end; ++i) {
     const RankedList& next = query.leaves[std::min(i + 1, query.leaves.size() - 1)];
-    scan_leaf(data, query, query.leaves[i], threshold.value(),
-              data.block(data.lists[next.list].first_block));
+    scan_leaf(data, query, query.leaves[i], data.block(data.lists[next.list].first_block));
   }
-  const std::size_t known = out.size();
   if (!query.has_refine) {
     append_unrefined(query.request, survivors_, out);
-  } else if (threshold.is_open()) {
-    refine_best_first(data, query, threshold, out);
+  } else if (query.threshold.is_open()) {
+    refine_best_first(data, query, out);
   } else {
-    append_refined(data, query.code.refine_query(), survivors_, threshold.value(), out);
+    append_refined(data, query.code.refine_query(), survivors_, query.threshold.value(), out);
     codes_refined += survivors_.count;
   }
-  threshold.offer(std::span(out.upper).subspan(known));
 }
 
 void LeafScanner::scan_leaf(const IndexData& data, const QueryState& query, const RankedList& leaf,
-                            float threshold, const std::uint8_t* next) {
+                            const std::uint8_t* next) {
   const ListEntry& list = data.lists[leaf.list];
   const float slack =
       scan_slack(query.deviations.scan, list, leaf.squared_distance, query.code.table_variance);
@@ -85,14 +82,14 @@ void LeafScanner::scan_leaf(const IndexData& data, const QueryState& query, cons
   std::uint32_t* const rows = survivors_.rows.data() + known;
   const std::size_t found = kernels::active().scan_blocks(
       data.block(list.first_block), list.num_children, query.code.scan_query(slack),
-      data.padded_dim(), leaf.squared_distance, threshold, list.first_child, next, rows,
-      survivors_.lower.data() + known);
+      data.padded_dim(), leaf.squared_distance, query.threshold.value(), list.first_child, next,
+      rows, survivors_.lower.data() + known);
   codes_scanned += list.num_children;
   survivors_.count += found;
   if (!query.has_refine) return;
   survivors_.set_bounds(known, leaf.squared_distance,
                         refine_spread(query.deviations.refine, list, leaf.squared_distance));
-  if (threshold == kInfinity) return;
+  if (query.threshold.is_open()) return;
   // They are scattered over memory: on their way while the next leaf is scanned.
   const std::size_t row_bytes = data.refine_row_bytes();
   for (std::size_t i = 0; i < found; ++i) {
@@ -103,7 +100,8 @@ void LeafScanner::scan_leaf(const IndexData& data, const QueryState& query, cons
 // Before there is a threshold, the most promising survivors go first, and the others are measured
 // against what these give.
 void LeafScanner::refine_best_first(const IndexData& data, const QueryState& query,
-                                    const Threshold& threshold, Candidates& out) {
+                                    Candidates& out) {
+  const Threshold& threshold = query.threshold;
   const std::size_t first = threshold.k() + kFirstMargin;
   const std::size_t count = survivors_.count;
   const std::size_t known = out.size();

@@ -55,26 +55,18 @@ class LeafScanner {
  public:
   // Leaves that are scanned before their survivors' refine codes are read.
   static constexpr std::size_t kGroup = 8;
-  // Leaves of the group that begins after `done` leaves: fewer at first, since the threshold falls
-  // fast then.
-  static std::size_t group_size(std::size_t done) noexcept {
-    return std::clamp<std::size_t>(done, 2, kGroup);
-  }
-
-  // Appends the candidates of leaves [begin, end) of `query`'s list, at most kGroup, and lowers the
-  // threshold by them. Several threads may scan for one query with thresholds and candidates of
-  // their own.
+  // Appends the candidates of leaves [begin, end) of `query`'s list, at most kGroup and of one
+  // round. The state stays as it is, so that several threads may scan for one query.
   void scan_group(const IndexData& data, const QueryState& query, std::size_t begin,
-                  std::size_t end, Threshold& threshold, Candidates& out);
+                  std::size_t end, Candidates& out);
 
   std::size_t codes_scanned = 0;  // since the caller last set them
   std::size_t codes_refined = 0;
 
  private:
   void scan_leaf(const IndexData& data, const QueryState& query, const RankedList& leaf,
-                 float threshold, const std::uint8_t* next);
-  void refine_best_first(const IndexData& data, const QueryState& query, const Threshold& threshold,
-                         Candidates& out);
+                 const std::uint8_t* next);
+  void refine_best_first(const IndexData& data, const QueryState& query, Candidates& out);
   void refine_between(const IndexData& data, const QueryState& query, float above, float limit,
                       float threshold, Candidates& out);
 

@@ -11,6 +11,7 @@ void QueryState::start(const IndexData& data, const float* query,
   deviations = Deviations(data, request);
   has_refine = data.refine_code_bits() != 0;
   threshold.reset(request.rerank != 0 ? std::max(request.rerank, request.k) : request.k);
+  done = 0;
   candidates.resize(0);
   stats = {};
 }

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "cairn/stats.h"
@@ -62,14 +64,15 @@ struct Candidates {
 
 // What is known of one query while its leaves are scanned.
 //
-// A candidate's bounds are never below the bound that let it pass the first stage. So what a lower
-// threshold would have kept out could neither be among the candidates that count at the end nor
-// lower the final threshold: both are the same in whatever order leaves are scanned, by however
-// many threads, and in whatever batch. Memory is kept from query to query.
+// Leaves are scanned in rounds. The threshold changes only between rounds, and each round's work is
+// fixed before it begins; so results depend neither on threads, nor on the order in which a round's
+// leaves are scanned, nor on the other queries of a batch, nor on the store.
+// Memory is kept from query to query.
 struct QueryState {
   SearchRequest request;
   quantize::QueryCode code;
   std::vector<RankedList> leaves;  // to scan, nearest first
+  std::size_t done = 0;            // of these, scanned
   Candidates candidates;
   Threshold threshold;
   Deviations deviations;
@@ -78,6 +81,16 @@ struct QueryState {
 
   // Prepares everything but `leaves`.
   void start(const IndexData& data, const float* query, const SearchRequest& query_request);
+  bool is_done() const noexcept { return done == leaves.size(); }
+  // Where the round that begins now ends: short rounds first, since the threshold falls fast then.
+  std::size_t round_end() const noexcept {
+    return std::min(leaves.size(), done + std::max<std::size_t>(2, done));
+  }
+  // Ends a round whose candidates are those from `first` on.
+  void end_round(std::size_t first) {
+    done = round_end();
+    threshold.offer(std::span(candidates.upper).subspan(first));
+  }
 };
 
 }  // namespace cairn::index

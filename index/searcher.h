@@ -15,7 +15,7 @@
 
 namespace cairn::index {
 
-// The path of a query: navigate, scan leaves, refine survivors, rerank by exact distance.
+// The path of a query: navigate, scan leaves in rounds, refine survivors, rerank by exact distance.
 // Holds all scratch memory; nothing is allocated once it has grown to the sizes asked for. One per
 // thread.
 class Searcher {
@@ -30,15 +30,11 @@ class Searcher {
   std::span<const RankedList> scanned_leaves() const noexcept { return state_.leaves; }
 
  private:
-  void scan(const IndexData& data);
-  void scan_range(const IndexData& data, std::size_t begin, std::size_t end);
-  void scan_alone(const IndexData& data, std::size_t begin, std::size_t end);
-  void scan_together(const IndexData& data, std::size_t begin, std::size_t end);
+  void scan_round(const IndexData& data);
 
   // What one of several threads keeps to itself while they scan for the same query.
   struct Worker {
     LeafScanner scanner;
-    Threshold threshold;
     Candidates candidates;
   };
 

@@ -125,8 +125,8 @@ void refine(benchmark::State& state, const Kernels* kernels, std::size_t dim, un
   std::size_t at = 0;
   for (auto _ : state) {
     kernels->refine_rows(arena(), stride, rows.data() + at, kRows, bits,
-                         {high.data(), low.data(), step, 0}, dim, zeros.data(), zeros.data(),
-                         zeros.data(), 1, found.data(), lower.data(), upper.data());
+                         {high.data(), low.data(), step, 0}, dim, zeros.data(), zeros.data(), 1,
+                         found.data(), lower.data(), upper.data());
     benchmark::DoNotOptimize(lower.data());
     at = (at + kRows) % rows.size();
   }

@@ -367,9 +367,9 @@ float refine_dot(const std::uint8_t* group, unsigned bits, const RefineQuery& qu
 
 std::size_t refine_rows(const std::uint8_t* codes, std::size_t row_stride,
                         const std::uint32_t* rows, std::size_t n, unsigned bits,
-                        const RefineQuery& query, std::size_t padded_dim, const float* first,
-                        const float* base, const float* spread, float threshold,
-                        std::uint32_t* out_row, float* out_lower, float* out_upper) noexcept {
+                        const RefineQuery& query, std::size_t padded_dim, const float* base,
+                        const float* spread, float threshold, std::uint32_t* out_row,
+                        float* out_lower, float* out_upper) noexcept {
   std::size_t found = 0;
   for (std::size_t i = 0; i < n; ++i) {
     const std::uint8_t* const row = codes + rows[i] * row_stride;
@@ -380,11 +380,9 @@ std::size_t refine_rows(const std::uint8_t* codes, std::size_t row_stride,
     const float estimate = base[i] + (factors[0] + factors[1] * inner);
     const float error = factors[1] * spread[i];
     out_row[found] = rows[i];
-    const float lower = estimate - error < first[i] ? first[i] : estimate - error;
-    const float upper = estimate + error < first[i] ? first[i] : estimate + error;
-    out_lower[found] = lower;
-    out_upper[found] = upper;
-    found += lower < threshold ? 1 : 0;
+    out_lower[found] = estimate - error;
+    out_upper[found] = estimate + error;
+    found += estimate - error < threshold ? 1 : 0;
   }
   return found;
 }

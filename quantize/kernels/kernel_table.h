@@ -154,16 +154,14 @@ struct Kernels {
   // (f32 each), then its refine code x. With dot = 128 * <x, high> + <x, low>, an exact integer for
   // every bits in [2, 9] and padded_dim up to 65,536, converted to float once,
   //   estimate = base[i] + (f_add + f_scale * (step * dot + offset))
-  //   lower = max(estimate - f_scale * spread[i], first[i])
-  //   upper = max(estimate + f_scale * spread[i], first[i])
-  // where first[i] is the first stage's lower bound.
+  //   lower = estimate - f_scale * spread[i],  upper = estimate + f_scale * spread[i].
   // Of each row with lower < threshold appends rows[i], lower and upper to the outputs, in order;
   // returns how many. NaN never passes. The outputs have room for n + 16. Prefetches ahead.
   std::size_t (*refine_rows)(const std::uint8_t* codes, std::size_t row_stride,
                              const std::uint32_t* rows, std::size_t n, unsigned bits,
-                             const RefineQuery& query, std::size_t padded_dim, const float* first,
-                             const float* base, const float* spread, float threshold,
-                             std::uint32_t* out_row, float* out_lower, float* out_upper) noexcept;
+                             const RefineQuery& query, std::size_t padded_dim, const float* base,
+                             const float* spread, float threshold, std::uint32_t* out_row,
+                             float* out_lower, float* out_upper) noexcept;
 
   // --- selection -------------------------------------------------------------------------------
   // One of the n values, such that at least `least` of them are at or below it, and at most `most`

@@ -292,9 +292,9 @@ inline void refine_batch(const Row& row, std::size_t n, const RefineQuery& query
 template <unsigned Bits>
 std::size_t refine_rows_of(const std::uint8_t* codes, std::size_t row_stride,
                            const std::uint32_t* rows, std::size_t n, const RefineQuery& query,
-                           std::size_t padded_dim, const float* first, const float* base,
-                           const float* spread, float threshold, std::uint32_t* out_row,
-                           float* out_lower, float* out_upper) noexcept {
+                           std::size_t padded_dim, const float* base, const float* spread,
+                           float threshold, std::uint32_t* out_row, float* out_lower,
+                           float* out_upper) noexcept {
   const std::size_t row_bytes = kRefineFactorBytes + refine_code_bytes(padded_dim, Bits);
   const Floats step(query.step);
   const Floats offset(query.offset);
@@ -324,15 +324,12 @@ std::size_t refine_rows_of(const std::uint8_t* codes, std::size_t row_stride,
     const Floats inner = fma(step, take(dots), offset);
     const Floats estimate = take(base + begin) + fma(scales, inner, take(add));
     const Floats error = scales * take(spread + begin);
-    // The second operand counts where the first is not a number.
-    const Floats bound = take(first + begin);
-    const Floats lower = maximum(bound, estimate - error);
-    const Floats upper = maximum(bound, estimate + error);
+    const Floats lower = estimate - error;
     const auto valid = static_cast<LaneMask>((std::uint32_t{1} << count) - 1);
     const auto pass = static_cast<LaneMask>(less(lower, limit) & valid);
     store(out_row + found, pack_lanes(load_bits(batch, count), pass));
     pack_lanes(lower, pass).store_unaligned(out_lower + found);
-    pack_lanes(upper, pass).store_unaligned(out_upper + found);
+    pack_lanes(estimate + error, pass).store_unaligned(out_upper + found);
     found += count_lanes(pass);
   }
   return found;
@@ -340,11 +337,11 @@ std::size_t refine_rows_of(const std::uint8_t* codes, std::size_t row_stride,
 
 std::size_t refine_rows(const std::uint8_t* codes, std::size_t row_stride,
                         const std::uint32_t* rows, std::size_t n, unsigned bits,
-                        const RefineQuery& query, std::size_t padded_dim, const float* first,
-                        const float* base, const float* spread, float threshold,
-                        std::uint32_t* out_row, float* out_lower, float* out_upper) noexcept {
+                        const RefineQuery& query, std::size_t padded_dim, const float* base,
+                        const float* spread, float threshold, std::uint32_t* out_row,
+                        float* out_lower, float* out_upper) noexcept {
   const auto run = [&]<unsigned Bits>() {
-    return refine_rows_of<Bits>(codes, row_stride, rows, n, query, padded_dim, first, base, spread,
+    return refine_rows_of<Bits>(codes, row_stride, rows, n, query, padded_dim, base, spread,
                                 threshold, out_row, out_lower, out_upper);
   };
   switch (bits) {

@@ -105,13 +105,11 @@ class Errors {
     for (const QueryCode& code : codes) {
       const std::uint32_t first = 0;
       const float zero = 0;
-      const float lowest = -std::numeric_limits<float>::infinity();
       std::uint32_t found[17];
       float lower[17];
       float upper[17];
       k.refine_rows(row.data(), row.size(), &first, 1, bits_, code.refine_query(), padded_dim,
-                    &lowest, &zero, &zero, std::numeric_limits<float>::infinity(), found, lower,
-                    upper);
+                    &zero, &zero, std::numeric_limits<float>::infinity(), found, lower, upper);
       x.push_back(static_cast<double>(lower[0]));
     }
     return x;

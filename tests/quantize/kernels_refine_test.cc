@@ -28,15 +28,13 @@ std::vector<float> dots(const Kernels& kernels, std::vector<std::uint8_t>& codes
     std::memcpy(codes.data() + at, factors, sizeof(factors));
   }
   const std::vector<float> zeros(n + 1, 0.0f);
-  const std::vector<float> lowest(n + 1, -std::numeric_limits<float>::infinity());
   std::vector<std::uint32_t> out_row(n + 17, 0xDEAD);
   std::vector<float> lower(n + 17, -7);
   std::vector<float> upper(n + 17, -7);
   const RefineQuery query{high.data(), low.data(), 1, 0};
   const std::size_t found = kernels.refine_rows(
-      codes.data(), stride, rows.data(), n, bits, query, high.size(), lowest.data(), zeros.data(),
-      zeros.data(), std::numeric_limits<float>::infinity(), out_row.data(), lower.data(),
-      upper.data());
+      codes.data(), stride, rows.data(), n, bits, query, high.size(), zeros.data(), zeros.data(),
+      std::numeric_limits<float>::infinity(), out_row.data(), lower.data(), upper.data());
   EXPECT_EQ(found, n);
   EXPECT_EQ(out_row[n + 16], 0xDEADu);
   EXPECT_EQ(lower[n + 16], -7);
@@ -148,7 +146,7 @@ TEST_P(RefineKernels, ReportsBoundsBelowTheThresholdInOrder) {
   const std::size_t num_rows = 100;
   std::vector<std::uint8_t> codes(num_rows * stride);
   std::vector<std::uint32_t> rows;
-  std::vector<float> first, base, spread;
+  std::vector<float> base, spread;
   std::vector<double> lower, upper;
   const float step = 1e-5f;
   const float offset = -0.25f;
@@ -163,13 +161,12 @@ TEST_P(RefineKernels, ReportsBoundsBelowTheThresholdInOrder) {
     rows.push_back(r);
     base.push_back(uniform(random));
     spread.push_back(-0.3f * uniform(random));
-    first.push_back(uniform(random) - 0.5f);
     const double dot =
         static_cast<double>(scalar::refine_dot(values, query.high.data(), query.low.data()));
     const double estimate =
         double{base[r]} + factors[0] + double{factors[1]} * (double{step} * dot + offset);
-    lower.push_back(std::max(estimate - double{factors[1]} * spread[r], double{first[r]}));
-    upper.push_back(std::max(estimate + double{factors[1]} * spread[r], double{first[r]}));
+    lower.push_back(estimate - double{factors[1]} * spread[r]);
+    upper.push_back(estimate + double{factors[1]} * spread[r]);
   }
   for (const std::size_t n : {0u, 1u, 15u, 16u, 17u, 63u, 100u}) {
     for (const float threshold : {-10.0f, 0.2f, 0.9f, 10.0f}) {
@@ -177,8 +174,8 @@ TEST_P(RefineKernels, ReportsBoundsBelowTheThresholdInOrder) {
       std::vector<float> out_lower(n + 16), out_upper(n + 16);
       const std::size_t found = kernels().refine_rows(
           codes.data(), stride, rows.data(), n, bits,
-          {query.high.data(), query.low.data(), step, offset}, dim, first.data(), base.data(),
-          spread.data(), threshold, out_row.data(), out_lower.data(), out_upper.data());
+          {query.high.data(), query.low.data(), step, offset}, dim, base.data(), spread.data(),
+          threshold, out_row.data(), out_lower.data(), out_upper.data());
       std::size_t next = 0;
       for (std::size_t r = 0; r < n; ++r) {
         ASSERT_GT(std::abs(lower[r] - threshold), 1e-5) << "a threshold too close to a value";
