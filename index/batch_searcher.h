@@ -72,7 +72,7 @@ class BatchSearcher {
   base::AlignedArray<Probe> probes_;
   Survivors survivors_[2][kLeafQueries];  // of the visits under way and of those before
   Candidates found_;                      // of all queries, as visits found them
-  std::vector<std::uint32_t> found_queries_;
+  base::RawVector<std::uint32_t> found_queries_;
   Navigator navigator_;
   LeafScanner scanner_;
   Reranker rerankers_[2];

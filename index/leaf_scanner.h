@@ -5,9 +5,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include "base/aligned_buffer.h"
+#include "base/raw_vector.h"
 #include "index/index_data.h"
 #include "index/query_state.h"
 
@@ -73,7 +73,7 @@ class LeafScanner {
   Survivors survivors_;
   Survivors chosen_;
   base::AlignedArray<std::uint32_t> places_;
-  std::vector<float> uppers_;
+  base::RawVector<float> uppers_;
 };
 
 }  // namespace cairn::index

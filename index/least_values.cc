@@ -10,7 +10,7 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 // Appends those at or below `limit`, without a branch per value.
-void append_until(std::vector<float>& out, std::span<const float> values, float limit) {
+void append_until(base::RawVector<float>& out, std::span<const float> values, float limit) {
   std::size_t count = out.size();
   out.resize(count + values.size());
   float* const to = out.data();
@@ -42,7 +42,7 @@ void LeastValues::offer(std::span<const float> values) {
   std::swap(values_, scratch_);
 }
 
-float LeastValues::kth_with(std::span<const float> values, std::vector<float>& scratch) const {
+float LeastValues::kth_with(std::span<const float> values, base::RawVector<float>& scratch) const {
   scratch.assign(values_.begin(), values_.end());
   append_until(scratch, values, kth_);
   if (scratch.size() < k_) return kInfinity;

@@ -3,7 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <vector>
+
+#include "base/raw_vector.h"
 
 namespace cairn::index {
 
@@ -17,13 +18,13 @@ class LeastValues {
   // The k-th least value, infinity before there are k.
   float kth() const noexcept { return kth_; }
   // What kth() would be after offer(values). `scratch` is overwritten.
-  float kth_with(std::span<const float> values, std::vector<float>& scratch) const;
+  float kth_with(std::span<const float> values, base::RawVector<float>& scratch) const;
 
  private:
   std::size_t k_ = 1;
   float kth_ = 0;
-  std::vector<float> values_;
-  std::vector<float> scratch_;
+  base::RawVector<float> values_;
+  base::RawVector<float> scratch_;
 };
 
 }  // namespace cairn::index

@@ -8,6 +8,7 @@
 
 #include "cairn/stats.h"
 
+#include "base/raw_vector.h"
 #include "index/index_data.h"
 #include "index/navigator.h"
 #include "index/threshold.h"
@@ -40,9 +41,9 @@ struct Deviations {
 // Rows that may be among the results, with bounds of their squared distances in the frame: side by
 // side, as kernels take them.
 struct Candidates {
-  std::vector<std::uint32_t> rows;
-  std::vector<float> lower;
-  std::vector<float> upper;
+  base::RawVector<std::uint32_t> rows;
+  base::RawVector<float> lower;
+  base::RawVector<float> upper;
 
   std::size_t size() const noexcept { return rows.size(); }
   void resize(std::size_t count) {

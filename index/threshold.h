@@ -5,8 +5,8 @@
 #include <cstddef>
 #include <limits>
 #include <span>
-#include <vector>
 
+#include "base/raw_vector.h"
 #include "index/least_values.h"
 
 namespace cairn::index {
@@ -30,7 +30,7 @@ class Threshold {
     lower_to(just_above(uppers_.kth()));
   }
   // What value() would be after offer(). `scratch` is overwritten.
-  float value_with(std::span<const float> uppers, std::vector<float>& scratch) const {
+  float value_with(std::span<const float> uppers, base::RawVector<float>& scratch) const {
     return std::min(value_, just_above(uppers_.kth_with(uppers, scratch)));
   }
   // Takes over a value that was found elsewhere.

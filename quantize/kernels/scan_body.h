@@ -9,6 +9,7 @@
 //
 // Which blocks hold a child below the threshold is anybody's guess, so survivors are packed
 // together and stored without asking whether there are any: mispredicted branches cost more.
+// Several queries at once come late, when few children pass: there the question pays.
 
 #include "quantize/kernels/kernel_table.h"
 #include "quantize/kernels/vector_body.h"
@@ -126,7 +127,9 @@ struct Selector {
         base(_mm512_set1_ps(base_)),
         threshold(_mm512_set1_ps(threshold_)) {}
 
-  // Appends what passes among the lanes set in `valid` to the outputs; returns how many.
+  // Appends what passes among the lanes set in `valid` to the outputs; returns how many. `Rarely`:
+  // asks first whether there is any.
+  template <bool Rarely = false>
   std::size_t append(LaneSums sums, const float* factors, std::uint32_t valid, std::uint32_t begin,
                      std::uint32_t* out_index, float* out_value) const noexcept {
     const __m512 value0 = evaluate(sums.low, factors);
@@ -135,6 +138,9 @@ struct Selector {
         _mm512_mask_cmp_ps_mask(static_cast<__mmask16>(valid), value0, threshold, _CMP_LT_OQ);
     const __mmask16 pass1 =
         _mm512_mask_cmp_ps_mask(static_cast<__mmask16>(valid >> 16), value1, threshold, _CMP_LT_OQ);
+    if constexpr (Rarely) {
+      if ((pass0 | pass1) == 0) return 0;
+    }
     const __m512i index0 =
         _mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(begin)),
                          _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
@@ -353,9 +359,9 @@ inline void scan_four(const std::uint8_t* blocks, std::size_t count, std::size_t
     const auto* const factors = reinterpret_cast<const float*>(blocks + code_bytes);
 #pragma GCC unroll 4
     for (std::size_t i = 0; i < kTasks; ++i) {
-      found[i] += selectors[i].append(widen(words[i]), factors, valid,
-                                      first + static_cast<std::uint32_t>(begin),
-                                      tasks[i].out_index + found[i], tasks[i].out_value + found[i]);
+      found[i] += selectors[i].append<true>(
+          widen(words[i]), factors, valid, first + static_cast<std::uint32_t>(begin),
+          tasks[i].out_index + found[i], tasks[i].out_value + found[i]);
     }
     blocks += stride;
     next += stride;
