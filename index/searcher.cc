@@ -6,6 +6,13 @@
 #include "base/parallel.h"
 
 namespace cairn::index {
+namespace {
+
+// Codes of a round below which waking other threads costs more than they save.
+constexpr std::size_t kMinSharedCodes = 16384;
+
+}  // namespace
+
 std::span<const RowDistance> Searcher::search(const IndexData& data, const VectorStore& store,
                                               const float* query, const SearchRequest& request,
                                               SearchStats& stats) {
@@ -41,7 +48,8 @@ void Searcher::scan_round(const IndexData& data) {
     const std::size_t first = begin + group * kGroup;
     scanner.scan_group(data, state_, first, std::min(end, first + kGroup), out);
   };
-  if (state_.request.threads <= 1 || groups == 1) {
+  const std::size_t codes = (end - begin) * (data.rows() / data.num_leaves());
+  if (state_.request.threads <= 1 || groups == 1 || codes < kMinSharedCodes) {
     for (std::size_t group = 0; group < groups; ++group) {
       scan_group(group, scanner_, state_.candidates);
     }
