@@ -83,5 +83,30 @@ INSTANTIATE_TEST_SUITE_P(Shapes, Batch,
                                   "_bits" + std::to_string(c.refine_bits);
                          });
 
+// Large enough for the last rounds of a query to be shared between threads.
+TEST(InQueryThreads, GiveWhatOneThreadGives) {
+  const Vectors rows = clustered_vectors(60000, 16, 200, 1);
+  const Vectors queries = clustered_vectors(12, 16, 200, 2);
+  for (const unsigned refine_bits : {0u, 4u}) {
+    const ClusteredIndex index = ClusteredIndex::build(rows.view(), {.refine_bits = refine_bits});
+    for (SearchOptions options :
+         {SearchOptions{.k = 10, .probes = 100000}, SearchOptions{.k = 300, .probes = 100000},
+          SearchOptions{.k = 10, .probes = 100000, .rerank_factor = 5}}) {
+      for (std::size_t q = 0; q < queries.rows; ++q) {
+        options.threads = 1;
+        SearchStats one, three;
+        std::vector<Neighbor> expected(options.k), found(options.k);
+        index.search({queries.row(q), 16}, options, expected, &one);
+        options.threads = 3;
+        index.search({queries.row(q), 16}, options, found, &three);
+        EXPECT_EQ(found, expected);
+        EXPECT_EQ(three.codes_scanned, one.codes_scanned);
+        EXPECT_EQ(three.codes_refined, one.codes_refined);
+        EXPECT_EQ(three.vectors_read, one.vectors_read);
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace cairn
