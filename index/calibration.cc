@@ -14,8 +14,8 @@ constexpr std::size_t kQueries = 384;
 constexpr std::array<std::uint32_t, 3> kDepths = {1, 10, 100};
 constexpr std::array<float, 11> kRecalls = {0.5f,  0.7f,  0.8f,  0.85f, 0.9f,  0.93f,
                                             0.95f, 0.97f, 0.98f, 0.99f, 0.999f};
-// What the codes lose on top of the leaves that were not scanned: a true neighbour counts as lost by
-// chance in as many cases of a hundred as its bound is wrong in five.
+// What the codes lose on top of the leaves that were not scanned: a true neighbour counts as lost
+// by chance in as many cases of a hundred as its bound is wrong in five.
 double code_loss(double recall) {
   const double deviations = static_cast<double>(deviations_for(static_cast<float>(recall)));
   return 0.05 * 0.5 * std::erfc(deviations / std::sqrt(2.0));
@@ -75,7 +75,8 @@ void append_curve(const std::vector<std::vector<std::uint32_t>>& ranks, std::uin
   std::size_t leaf = 0;
   double sum = share[0];
   for (const float recall : kRecalls) {
-    const double wanted = std::min(1.0, static_cast<double>(recall) + code_loss(static_cast<double>(recall))) * total;
+    const double wanted =
+        std::min(1.0, static_cast<double>(recall) + code_loss(static_cast<double>(recall))) * total;
     while (sum < wanted - 1e-9 && leaf + 1 < probes) sum += share[++leaf];
     // Between two leaves the share grows evenly.
     const double over = share[leaf] > 0 ? std::clamp((sum - wanted) / share[leaf], 0.0, 1.0) : 0.0;

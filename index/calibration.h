@@ -17,8 +17,8 @@ std::vector<CalibrationEntry> calibrate(const IndexData& data, const VectorStore
                                         unsigned threads);
 
 // Leaves to scan for `target_recall` at `k`, interpolated between entries (without entries: all).
-// The standard deviations that bounds take off their estimates where this recall is wanted: one-sided
-// z-scores.
+// The standard deviations that bounds take off their estimates where this recall is wanted:
+// one-sided z-scores.
 float deviations_for(float target_recall);
 
 std::size_t probes_for(const IndexData& data, float target_recall, std::size_t k);

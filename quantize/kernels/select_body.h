@@ -61,8 +61,8 @@ inline float greatest_until(const float* values, std::size_t n, float cut,
   return greatest_lane(greatest);
 }
 
-// The k-th smallest of at most kFewValues values: that with fewer than k smaller ones and at least k
-// up to itself. No branch depends on the values but the last.
+// The k-th smallest of at most kFewValues values: that with fewer than k smaller ones and at least
+// k up to itself. No branch depends on the values but the last.
 inline float kth_of_few(const float* values, std::size_t n, std::size_t k) noexcept {
   Floats known[kFewValues / kWidth];
   const std::size_t parts = (n + kWidth - 1) / kWidth;
