@@ -81,8 +81,9 @@ struct CompressionStats {
 struct EncodingEstimate {
   VectorEncoding encoding = VectorEncoding::float32;
   int zstd_level = 0;
-  double share = 0;  ///< of the segments that it can hold; the rest counts as float32
-  double ratio = 1;  ///< raw bytes / stored bytes, with checksums and tables
+  bool has_dictionary = false;  ///< trained on other rows than it is judged by; its size left out
+  double share = 0;             ///< of the segments that it can hold; the rest counts as float32
+  double ratio = 1;             ///< raw bytes / stored bytes, with checksums and tables
   double encode_bytes_per_second = 0;  ///< of float32, one thread
   double decode_bytes_per_second = 0;
   double max_error = 0;  ///< 0 unless delta16
@@ -101,7 +102,7 @@ struct VectorAnalysis {
   /// mantissa are noise; and 32 / sum(byte_entropy).
   double exponent_ceiling = 1;
   double byte_ceiling = 1;
-  std::vector<EncodingEstimate> estimates;  ///< without zstd, then with it
+  std::vector<EncodingEstimate> estimates;  ///< without zstd, with it, and with a dictionary
 };
 
 /// Tries every encoding on a sample of `vectors` of about `sample_bytes`, in runs of rows spread
