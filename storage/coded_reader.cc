@@ -82,6 +82,29 @@ std::optional<ExponentCode> load_exponent_code(const ContainerReader& container)
   return code;
 }
 
+// A section of plain rows as segments without checksums; the blocks of one row.
+std::vector<Segment> plain_segments(std::size_t rows, std::size_t dim) {
+  std::vector<Segment> segments;
+  const std::size_t step = segment_rows(dim);
+  for (std::size_t first = 0; first < rows; first += step) {
+    Segment segment;
+    segment.offset = std::uint64_t{first} * dim * sizeof(float);
+    segment.rows = static_cast<std::uint32_t>(std::min(step, rows - first));
+    segment.bytes = std::uint64_t{segment.rows} * dim * sizeof(float);
+    segment.first_row = static_cast<std::uint32_t>(first);
+    segment.first_block = first;
+    segments.push_back(segment);
+  }
+  return segments;
+}
+
+const SectionInfo& vectors_section(const ContainerReader& container) {
+  const SectionInfo* const plain = container.find(SectionType::vectors);
+  if (plain == nullptr) return container.require(SectionType::coded_vectors, 1);
+  return container.require(SectionType::vectors, container.info().dim * sizeof(float),
+                           container.info().count);
+}
+
 }  // namespace
 
 CodedReader::CodedReader(std::shared_ptr<const ContainerReader> container, bool safe_reads)
@@ -89,24 +112,17 @@ CodedReader::CodedReader(std::shared_ptr<const ContainerReader> container, bool 
       id_(next_reader_id()),
       rows_(container_->info().count),
       dim_(container_->info().dim),
-      section_(&container_->require(SectionType::coded_vectors, 1)),
+      section_(&vectors_section(*container_)),
       bytes_(container_->bytes(*section_)),
-      checksums_(container_->elements<std::uint64_t>(SectionType::vector_checksums)),
-      exponent_code_(load_exponent_code(*container_)) {
-  const SectionInfo& table = container_->require(SectionType::vector_segments, kSegmentEntryBytes);
-  segments_ = decode_segments(container_->bytes(table), rows_, dim_, section_->bytes,
-                              checksums_.size(), path().string());
+      exponent_code_(load_exponent_code(*container_)),
+      disk_bytes_(section_->bytes) {
+  if (section_->type == SectionType::vectors) {
+    segments_ = plain_segments(rows_, dim_);
+  } else {
+    load_coding();
+  }
   segment_rows_log2_ =
       segments_.size() > 1 ? static_cast<unsigned>(std::bit_width(segments_[0].rows)) - 1 : 32;
-  std::span<const std::byte> dictionary;
-  if (const SectionInfo* const section = container_->find(SectionType::vector_dictionary)) {
-    dictionary = container_->bytes(*section);
-  }
-  dictionary_bytes_ = dictionary.size();
-  block_codec_ = std::make_unique<BlockCodec>(0, dictionary);
-  disk_bytes_ = section_->bytes + table.bytes + checksums_.size_bytes() + dictionary.size() +
-                (exponent_code_ ? ExponentCode::Lengths{}.size() : 0);
-  checked_ = std::vector<std::atomic<std::uint64_t>>((checksums_.size() + 63) / 64);
   can_probe_ = container_->may_inspect_residency();
   container_->advise_random(*section_);
   if (safe_reads) {
@@ -116,6 +132,22 @@ CodedReader::CodedReader(std::shared_ptr<const ContainerReader> container, bool 
     checksums_ = own_checksums_;
     load_preambles();
   }
+}
+
+void CodedReader::load_coding() {
+  checksums_ = container_->elements<std::uint64_t>(SectionType::vector_checksums);
+  const SectionInfo& table = container_->require(SectionType::vector_segments, kSegmentEntryBytes);
+  segments_ = decode_segments(container_->bytes(table), rows_, dim_, section_->bytes,
+                              checksums_.size(), path().string());
+  std::span<const std::byte> dictionary;
+  if (const SectionInfo* const section = container_->find(SectionType::vector_dictionary)) {
+    dictionary = container_->bytes(*section);
+  }
+  dictionary_bytes_ = dictionary.size();
+  block_codec_ = std::make_unique<BlockCodec>(0, dictionary);
+  disk_bytes_ += table.bytes + checksums_.size_bytes() + dictionary.size() +
+                 (exponent_code_ ? ExponentCode::Lengths{}.size() : 0);
+  checked_ = std::vector<std::atomic<std::uint64_t>>((checksums_.size() + 63) / 64);
 }
 
 // Another file may have come to this path since the container was opened: then nothing is right.
@@ -199,6 +231,7 @@ void CodedReader::fail_block(const Segment& segment, std::size_t block, std::siz
 // The bits of a mapped block are looked at again only if it was not found right before.
 void CodedReader::check(const Segment& segment, std::uint64_t number,
                         std::span<const std::byte> bytes, std::size_t row) const {
+  if (checksums_.empty()) return;
   const std::uint64_t bit = std::uint64_t{1} << number % 64;
   std::atomic<std::uint64_t>& word = checked_[number / 64];
   if (!file_ && (word.load(std::memory_order_relaxed) & bit) != 0) return;

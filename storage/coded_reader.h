@@ -22,8 +22,8 @@
 
 namespace cairn::storage {
 
-// Reads rows from the encoded vectors of a container, from its mapping or, with `safe_reads`, from
-// its file. Const calls may run concurrently.
+// Reads rows from the vectors of a container, encoded or plain, from its mapping or, with
+// `safe_reads`, from its file. Plain ones have no checksums of their own. Const calls may run concurrently.
 class CodedReader {
  public:
   // Throws Error(corrupt) naming section or segment, and what File throws.
@@ -68,6 +68,7 @@ class CodedReader {
   void read_run(const Segment& segment, std::span<const std::uint32_t> rows, float* out) const;
   std::string name_block(const Segment& segment, std::uint64_t number, std::size_t row) const;
   [[noreturn]] void fail_block(const Segment& segment, std::size_t block, std::size_t row) const;
+  void load_coding();
   void load_preambles();
   void check_unchanged() const;
 

@@ -8,7 +8,7 @@
 
 namespace cairn::storage {
 
-// The encoded vectors of an open container (a vectors file or a saved index) as a store.
+// The vectors of an open container (a vectors file or a saved index), encoded or plain, as a store.
 // Throws Error(corrupt) if they are missing or damaged where it shows at once.
 std::unique_ptr<CompressedVectorStore> open_coded_vectors(
     std::shared_ptr<const ContainerReader> reader, bool safe_reads);

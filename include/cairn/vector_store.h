@@ -145,7 +145,8 @@ class CAIRN_EXPORT CompressedVectorStore final : public VectorStore {
                                                        std::size_t rows, std::size_t dim,
                                                        const RowProducer& producer,
                                                        const CompressionOptions& options = {});
-  /// Opens a file written by create(), or the encoded vectors inside a saved index.
+  /// Opens a file written by create(), or the vectors inside any other Cairn file; those that are
+  /// not encoded have no checksums to be checked when they are read.
   /// @throws Error not_found, io, corrupt (what was expected and found), version_unsupported.
   /// Cost: reads the table of segments, 64 bytes per MiB of float32.
   static std::unique_ptr<CompressedVectorStore> open(const std::filesystem::path& path,

@@ -144,6 +144,17 @@ TEST(CompressedVectorStore, TakesAnyShape) {
   }
 }
 
+TEST(CompressedVectorStore, OpensPlainVectors) {
+  const TempDir dir;
+  const Vectors vectors = mixed_vectors(700, 24);
+  MmapVectorStore::create(dir / "raw", vectors.view());
+  for (const bool safe_reads : {false, true}) {
+    const auto store = CompressedVectorStore::open(dir / "raw", {.safe_reads = safe_reads});
+    expect_holds(*store, vectors);
+    EXPECT_EQ(store->compression_stats().ratio(), 1.0);
+  }
+}
+
 TEST(CompressedVectorStore, WritesTheSameBytesWhateverTheThreads) {
   const TempDir dir;
   const Vectors vectors = mixed_vectors(4096, 64);
@@ -203,9 +214,6 @@ TEST(CompressedVectorStore, RefusesWrongUse) {
   expect_error(ErrorCode::invalid_argument, "expected less than",
                [&] { store->read(beyond, out.data()); });
   store->prefetch(beyond);
-  MmapVectorStore::create(dir / "raw", vectors.view());
-  expect_error(ErrorCode::corrupt, "section coded_vectors is missing",
-               [&] { CompressedVectorStore::open(dir / "raw"); });
   expect_error(ErrorCode::corrupt, "section vectors is missing",
                [&] { MmapVectorStore::open(dir / "a"); });
 }
