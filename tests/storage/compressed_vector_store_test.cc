@@ -398,9 +398,9 @@ TEST(CompressedFile, ForgedSectionsNeverCrash) {
   const TempDir dir;
   base::Random random(11);
   std::size_t refused = 0;
-  for (int round = 0; round < 3000; ++round) {
-    if (round % 300 == 0) {
-      const CompressionOptions& options = kAllOptions[round / 300];
+  for (int round = 0; round < 800; ++round) {
+    if (round % 80 == 0) {
+      const CompressionOptions& options = kAllOptions[round / 80];
       CompressedVectorStore::create(dir / "good", mixed_vectors(5, 8).view(), options);
     }
     const auto good = storage::ContainerReader::open(dir / "good");
@@ -436,7 +436,7 @@ TEST(CompressedFile, ForgedSectionsNeverCrash) {
       ++refused;
     }
   }
-  EXPECT_GT(refused, 1000u);
+  EXPECT_GT(refused, 300u);
 }
 
 TEST(SafeReads, ReportTruncationAndReplacement) {
