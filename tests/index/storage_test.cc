@@ -1,11 +1,13 @@
 // ClusteredIndex with files: saving, opening, moving full vectors between stores.
 
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include "cairn/clustered_index.h"
 #include "cairn/error.h"
@@ -210,6 +212,27 @@ TEST(IndexStorage, FailedSaveLeavesThePreviousFile) {
   EXPECT_THROW(index.save(dir.path()), Error);  // a directory
   EXPECT_EQ(entries_in(dir.path()), 0u);
   EXPECT_THROW(ClusteredIndex::open(dir.path() / "nothing"), Error);
+}
+
+// A limit on the size of files stands for a full disk.
+TEST(IndexStorage, AFullDiskLeavesTheOldIndex) {
+  const TempDir dir;
+  const Vectors rows = clustered_vectors(4000, 40, 20, 3);
+  ClusteredIndex index = ClusteredIndex::build(rows.view());
+  index.save(dir.path() / "index");
+  const std::string before = read_file(dir.path() / "index");
+  rlimit unlimited{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &unlimited), 0);
+  const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit limited{before.size() / 2, unlimited.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limited), 0);
+  EXPECT_THROW(index.save(dir.path() / "index", {.compression = CompressionOptions{}}), Error);
+  EXPECT_THROW(index.save(dir.path() / "index"), Error);
+  setrlimit(RLIMIT_FSIZE, &unlimited);
+  std::signal(SIGXFSZ, old_handler);
+  EXPECT_EQ(entries_in(dir.path()), 1u);
+  EXPECT_EQ(read_file(dir.path() / "index"), before);
+  EXPECT_EQ(index.search({rows.row(3), 40}, {.k = 1})[0].id, 3u);
 }
 
 TEST(IndexStorage, RefusesForeignStores) {
