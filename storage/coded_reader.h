@@ -23,7 +23,8 @@
 namespace cairn::storage {
 
 // Reads rows from the vectors of a container, encoded or plain, from its mapping or, with
-// `safe_reads`, from its file. Plain ones have no checksums of their own. Const calls may run concurrently.
+// `safe_reads`, from its file. Plain ones have no checksums of their own. Const calls may run
+// concurrently.
 class CodedReader {
  public:
   // Throws Error(corrupt) naming section or segment, and what File throws.
