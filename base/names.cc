@@ -1,5 +1,6 @@
 // Spellings of the public enumerations.
 
+#include "cairn/compression.h"
 #include "cairn/stats.h"
 #include "cairn/types.h"
 
@@ -32,8 +33,46 @@ const char* to_string(StorageKind kind) noexcept {
       return "mmap";
     case StorageKind::custom:
       return "custom";
+    case StorageKind::compressed:
+      return "compressed";
   }
   return "unknown";
+}
+
+const char* to_string(VectorEncoding encoding) noexcept {
+  switch (encoding) {
+    case VectorEncoding::automatic:
+      return "auto";
+    case VectorEncoding::constant:
+      return "constant";
+    case VectorEncoding::int8:
+      return "int8";
+    case VectorEncoding::int16:
+      return "int16";
+    case VectorEncoding::half:
+      return "half";
+    case VectorEncoding::bfloat16:
+      return "bfloat16";
+    case VectorEncoding::scaled_half:
+      return "scaled_half";
+    case VectorEncoding::decimal:
+      return "decimal";
+    case VectorEncoding::exponent:
+      return "exponent";
+    case VectorEncoding::float32:
+      return "float32";
+    case VectorEncoding::delta16:
+      return "delta16";
+  }
+  return "unknown";
+}
+
+std::optional<VectorEncoding> parse_vector_encoding(std::string_view name) noexcept {
+  for (int i = 0; i <= static_cast<int>(VectorEncoding::delta16); ++i) {
+    const auto encoding = static_cast<VectorEncoding>(i);
+    if (name == to_string(encoding)) return encoding;
+  }
+  return std::nullopt;
 }
 
 const char* to_string(StopReason reason) noexcept {

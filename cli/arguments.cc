@@ -121,6 +121,35 @@ CLI::Option* add_rerank_option(CLI::App& command, float& factor) {
       ->capture_default_str();
 }
 
+std::vector<CLI::Option*> add_compression_options(CLI::App& command, CompressionOptions& options) {
+  CLI::Option* const encoding =
+      command
+          .add_option_function<std::string>(
+              "--encoding",
+              [&options](const std::string& name) {
+                const std::optional<VectorEncoding> parsed = parse_vector_encoding(name);
+                if (!parsed) {
+                  throw CLI::ValidationError(
+                      "--encoding", "unknown encoding '" + name + "'; 'cairn analyze' lists them");
+                }
+                options.encoding = *parsed;
+              },
+              "how rows are encoded: auto (default) or one by name; delta16 is lossy")
+          ->type_name("NAME");
+  CLI::Option* const level =
+      command.add_option("--zstd", options.zstd_level, "level of zstd on top, 1 to 22; 0: none")
+          ->check(CLI::Range(0, 22))
+          ->capture_default_str();
+  CLI::Option* const dictionary =
+      command.add_flag("--dictionary", options.train_dictionary, "train a dictionary for zstd")
+          ->needs(level);
+  CLI::Option* const block_rows =
+      command.add_option("--block-rows", options.block_rows, "rows per block; 0: about 16 KiB")
+          ->check(CLI::Range(std::size_t{0}, std::size_t{65536}))
+          ->capture_default_str();
+  return {encoding, level, dictionary, block_rows};
+}
+
 CLI::Validator has_extension(std::vector<std::string> extensions) {
   std::string list;
   for (const std::string& extension : extensions) list += (list.empty() ? "" : " ") + extension;

@@ -8,6 +8,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cairn/compression.h>
 #include <cairn/options.h>
 #include <cairn/types.h>
 
@@ -32,6 +33,9 @@ CLI::Option* add_recall_option(CLI::App& command, std::vector<double>& targets);
 CLI::Option* add_probes_option(CLI::App& command, std::size_t& probes);
 CLI::Option* add_probes_option(CLI::App& command, std::vector<std::size_t>& probes);
 CLI::Option* add_rerank_option(CLI::App& command, float& factor);
+
+// --encoding, --zstd, --dictionary and --block-rows. Returns the options added.
+std::vector<CLI::Option*> add_compression_options(CLI::App& command, CompressionOptions& options);
 
 // Accepts paths whose extension is one of `extensions` (".ibin").
 CLI::Validator has_extension(std::vector<std::string> extensions);

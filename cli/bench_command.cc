@@ -48,6 +48,7 @@ struct BenchArguments {
   fs::path query_labels;
   std::string name;
   std::string storage;
+  CompressionOptions compression;
   std::string image_shape;
   std::size_t max_queries = std::numeric_limits<std::size_t>::max();
   std::vector<double> targets{0.8, 0.9, 0.95, 0.99};
@@ -93,14 +94,18 @@ Subject make_subject(const BenchArguments& arguments) {
 }
 
 // Puts full vectors where --storage says. A mapped file needs no name once it is mapped.
-void set_storage(ClusteredIndex& index, const std::string& storage) {
+void set_storage(ClusteredIndex& index, const BenchArguments& arguments) {
+  const std::string& storage = arguments.storage;
+  const fs::path file =
+      fs::temp_directory_path() /
+      ("cairn-bench-" + std::to_string(Clock::now().time_since_epoch().count()) + ".vectors");
   if (storage == "memory") {
     index.use_memory_storage();
   } else if (storage == "mmap" && !index.is_using_mmap()) {
-    const fs::path file =
-        fs::temp_directory_path() /
-        ("cairn-bench-" + std::to_string(Clock::now().time_since_epoch().count()) + ".vectors");
     index.use_mmap_storage(file);
+    fs::remove(file);
+  } else if (storage == "compressed") {
+    index.use_compressed_storage(file, arguments.compression);
     fs::remove(file);
   }
 }
@@ -221,7 +226,7 @@ void run_bench(BenchArguments arguments) {
       read_queries(arguments.queries, subject.index, arguments.max_queries);
   arguments.plan.queries = {queries.values.data(), queries.rows, queries.dim};
   const BenchTruth truth = find_truth(arguments, subject, arguments.plan.queries);
-  set_storage(subject.index, arguments.storage);
+  set_storage(subject.index, arguments);
   const std::vector<BenchPoint> points = measure_all(arguments, subject.index, truth);
 
   json report = make_report(arguments, subject, points, truth);
@@ -285,8 +290,11 @@ void add_bench_command(CLI::App& app) {
       add_recall_option(command, arguments->targets)->default_str("0.8,0.9,0.95,0.99");
   add_probes_option(command, arguments->probes)->excludes(recall);
   add_rerank_option(command, arguments->plan.options.rerank_factor);
-  command.add_option("--storage", arguments->storage, "where full vectors are: memory or mmap")
-      ->check(CLI::IsMember({"memory", "mmap"}));
+  command
+      .add_option("--storage", arguments->storage,
+                  "where full vectors are: memory, mmap or compressed")
+      ->check(CLI::IsMember({"memory", "mmap", "compressed"}));
+  add_compression_options(command, arguments->compression);
   command
       .add_option("--threads", arguments->plan.clients, "threads that ask queries at the same time")
       ->check(CLI::Range(1u, 4096u))

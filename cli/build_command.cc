@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include <cairn/clustered_index.h>
@@ -21,6 +22,8 @@ struct BuildArguments {
   std::filesystem::path output;
   std::filesystem::path ids;
   BuildOptions options;
+  std::string storage = "raw";
+  CompressionOptions compression;
 };
 
 void run_build(const BuildArguments& arguments) {
@@ -40,7 +43,9 @@ void run_build(const BuildArguments& arguments) {
       ClusteredIndex::build({vectors.values.data(), vectors.rows, vectors.dim}, options, ids);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   stop_if_interrupted();
-  index.save(arguments.output);
+  SaveOptions save;
+  if (arguments.storage == "compressed") save.compression = arguments.compression;
+  index.save(arguments.output, save);
   std::printf("built %s: %zu x %zu vectors, %zu leaves, %.2f s\n",
               arguments.output.string().c_str(), index.size(), index.dim(), index.stats().leaves,
               seconds.count());
@@ -56,6 +61,11 @@ void add_build_command(CLI::App& app) {
   command.add_option("--output,-o", arguments->output, "the index file to write")->required();
   command.add_option("--ids", arguments->ids, "ids of the rows (.u64bin); default: row numbers");
   add_build_options(command, arguments->options, "--threads");
+  command
+      .add_option("--storage", arguments->storage, "how full vectors are saved: raw or compressed")
+      ->check(CLI::IsMember({"raw", "compressed"}))
+      ->capture_default_str();
+  add_compression_options(command, arguments->compression);
   command.callback([arguments] { run_build(*arguments); });
 }
 

@@ -14,5 +14,7 @@ void add_truth_command(CLI::App& app);
 void add_info_command(CLI::App& app);
 void add_verify_command(CLI::App& app);
 void add_convert_command(CLI::App& app);
+void add_analyze_command(CLI::App& app);
+void add_recode_command(CLI::App& app);
 
 }  // namespace cairn::cli

@@ -46,6 +46,8 @@ int run(int argc, char** argv) {
   cairn::cli::add_info_command(app);
   cairn::cli::add_verify_command(app);
   cairn::cli::add_convert_command(app);
+  cairn::cli::add_analyze_command(app);
+  cairn::cli::add_recode_command(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

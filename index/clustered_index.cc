@@ -18,6 +18,7 @@
 #include "index/tree_builder.h"
 #include "index/validate.h"
 #include "quantize/kernels/kernels.h"
+#include "storage/coded_vectors.h"
 #include "storage/container.h"
 #include "storage/mapped_vectors.h"
 
@@ -121,13 +122,18 @@ ClusteredIndex ClusteredIndex::open(const std::filesystem::path& path, const Ope
   impl->reader = storage::ContainerReader::open(path, storage::ContainerKind::index);
   if (options.verify) impl->reader->verify();
   impl->data = index::load_index(*impl->reader);
-  impl->store = storage::open_mapped_vectors(impl->reader);
-  impl->kind = StorageKind::mmap;
+  if (options.safe_reads || impl->reader->find(storage::SectionType::coded_vectors) != nullptr) {
+    impl->store = storage::open_coded_vectors(impl->reader, options.safe_reads);
+    impl->kind = StorageKind::compressed;
+  } else {
+    impl->store = storage::open_mapped_vectors(impl->reader);
+    impl->kind = StorageKind::mmap;
+  }
   return ClusteredIndex(std::move(impl));
 }
 
-void ClusteredIndex::save(const std::filesystem::path& path) const {
-  index::save_index(path, impl_->data, *impl_->store);
+void ClusteredIndex::save(const std::filesystem::path& path, const SaveOptions& options) const {
+  index::save_index(path, impl_->data, *impl_->store, options);
 }
 
 std::vector<Neighbor> ClusteredIndex::search(std::span<const float> query,
@@ -206,6 +212,16 @@ void ClusteredIndex::use_mmap_storage(const std::filesystem::path& vectors_file)
       [this](std::size_t first, std::size_t count, float* out) { read_rows(first, count, out); });
   impl_->store = std::move(store);
   impl_->kind = StorageKind::mmap;
+}
+
+void ClusteredIndex::use_compressed_storage(const std::filesystem::path& vectors_file,
+                                            const CompressionOptions& options) {
+  auto store = CompressedVectorStore::create(
+      vectors_file, size(), dim(),
+      [this](std::size_t first, std::size_t count, float* out) { read_rows(first, count, out); },
+      options);
+  impl_->store = std::move(store);
+  impl_->kind = StorageKind::compressed;
 }
 
 void ClusteredIndex::use_storage(std::unique_ptr<VectorStore> store) {

@@ -9,6 +9,7 @@
 #include "cairn/error.h"
 
 #include "quantize/rotation.h"
+#include "storage/coded_writer.h"
 
 namespace cairn::index {
 namespace {
@@ -121,28 +122,32 @@ std::span<const std::uint8_t> refine_section(const storage::ContainerReader& rea
   return {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()};
 }
 
+void read_range(const VectorStore& store, std::size_t first, std::size_t count, float* out) {
+  std::vector<std::uint32_t> rows(count);
+  std::iota(rows.begin(), rows.end(), static_cast<std::uint32_t>(first));
+  store.prefetch(rows);
+  store.read(rows, out);
+}
+
 void write_vectors(storage::ContainerWriter& writer, const VectorStore& store) {
   const std::size_t dim = store.dim();
   const std::size_t batch =
       std::max<std::size_t>(1, (std::size_t{4} << 20) / (dim * sizeof(float)));
   writer.begin_section(SectionType::vectors, dim * sizeof(float), store.rows(), kPageAlignment);
-  std::vector<std::uint32_t> rows;
   std::vector<float> values;
   for (std::size_t first = 0; first < store.rows(); first += batch) {
     const std::size_t count = std::min(batch, store.rows() - first);
-    rows.resize(count);
     values.resize(count * dim);
-    std::iota(rows.begin(), rows.end(), static_cast<std::uint32_t>(first));
-    store.prefetch(rows);
-    store.read(rows, values.data());
+    read_range(store, first, count, values.data());
     writer.append(std::as_bytes(std::span<const float>(values)));
   }
 }
 
 }  // namespace
 
-void save_index(const std::filesystem::path& path, const IndexData& data,
-                const VectorStore& store) {
+void save_index(const std::filesystem::path& path, const IndexData& data, const VectorStore& store,
+                const SaveOptions& options) {
+  if (options.compression) storage::check_compression_options(*options.compression);
   storage::ContainerWriter writer(path, {.kind = storage::ContainerKind::index,
                                          .dim = data.parameters.dim,
                                          .count = data.parameters.rows,
@@ -167,7 +172,16 @@ void save_index(const std::filesystem::path& path, const IndexData& data,
     writer.write_section(SectionType::ids, data.ids, kPageAlignment);
   }
   writer.write_section(SectionType::id_order, data.id_order, kPageAlignment);
-  write_vectors(writer, store);
+  if (options.compression) {
+    storage::write_coded_vectors(
+        writer, store.rows(), store.dim(),
+        [&store](std::size_t first, std::size_t count, float* out) {
+          read_range(store, first, count, out);
+        },
+        *options.compression);
+  } else {
+    write_vectors(writer, store);
+  }
   writer.commit();
 }
 

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "cairn/options.h"
 #include "cairn/vector_store.h"
 
 #include "index/index_data.h"
@@ -10,8 +11,10 @@
 
 namespace cairn::index {
 
-// Writes all sections and the rows of `store` to one container. Throws Error(io).
-void save_index(const std::filesystem::path& path, const IndexData& data, const VectorStore& store);
+// Writes all sections and the rows of `store` to one container. Throws Error: io,
+// invalid_argument (options).
+void save_index(const std::filesystem::path& path, const IndexData& data, const VectorStore& store,
+                const SaveOptions& options);
 
 // The sections of a mapped container, checked so that no search can leave them: sizes against
 // parameters, every list's children, blocks and levels, finite scales. What only changes results

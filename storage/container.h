@@ -32,6 +32,12 @@ enum class SectionType : std::uint32_t {
   calibration = 11,
   vectors = 12,  // float32 rows in leaf order
   mean = 13,     // of the lifted rows
+  // Instead of `vectors`, from format 1.1 on; storage/segment.h.
+  coded_vectors = 14,      // blocks of encoded rows
+  vector_segments = 15,    // how they are encoded
+  vector_checksums = 16,   // of blocks
+  exponent_code = 17,      // lengths of a Huffman code
+  vector_dictionary = 18,  // for zstd
 };
 
 struct ContainerInfo {
@@ -64,6 +70,10 @@ class ContainerWriter {
   void begin_section(SectionType type, std::uint64_t element_size, std::uint64_t count,
                      unsigned alignment_log2 = 6);
   void append(std::span<const std::byte> bytes);
+
+  // The same for a section of bytes that has as many as are appended before end_section().
+  void begin_open_section(SectionType type, unsigned alignment_log2 = 6);
+  void end_section();
 
   // A whole section at once.
   template <typename T>

@@ -32,6 +32,7 @@ struct ContainerWriter::Impl {
   std::size_t first_checksum = 0;         // of the current section
   std::uint64_t position = kHeaderBytes;  // where the next block goes
   std::uint64_t missing = 0;              // bytes of the current section still to come
+  bool is_open_ended = false;             // unknown: the current section ends when it is told to
   std::vector<std::byte> pending;         // a block not yet full
   bool is_committed = false;
 
@@ -58,7 +59,12 @@ struct ContainerWriter::Impl {
   }
 
   void append(std::span<const std::byte> bytes) {
-    missing -= bytes.size();
+    if (is_open_ended) {
+      SectionInfo& section = entries.back().section;
+      section.count = section.bytes += bytes.size();
+    } else {
+      missing -= bytes.size();
+    }
     if (!pending.empty()) {
       const std::size_t size = std::min(kChecksumBlockBytes - pending.size(), bytes.size());
       pending.insert(pending.end(), bytes.begin(), bytes.begin() + size);
@@ -68,7 +74,7 @@ struct ContainerWriter::Impl {
     const std::size_t whole = bytes.size() / kChecksumBlockBytes * kChecksumBlockBytes;
     if (whole > 0) write_whole_blocks(bytes.first(whole));
     pending.insert(pending.end(), bytes.begin() + whole, bytes.end());
-    if (missing == 0) end_section();
+    if (missing == 0 && !is_open_ended) end_section();
   }
 
   void begin_section(SectionType type, std::uint64_t element_size, std::uint64_t count,
@@ -93,10 +99,11 @@ struct ContainerWriter::Impl {
     first_checksum = checksums.size();
     position = offset;
     missing = section.bytes;
-    if (missing == 0) end_section();
+    if (missing == 0 && !is_open_ended) end_section();
   }
 
   void end_section() {
+    is_open_ended = false;
     write_pending();
     entries.back().checksum =
         section_checksum(current(), std::span(checksums).subspan(first_checksum));
@@ -140,13 +147,23 @@ void ContainerWriter::begin_section(SectionType type, std::uint64_t element_size
   impl_->begin_section(type, element_size, count, alignment_log2);
 }
 
+void ContainerWriter::begin_open_section(SectionType type, unsigned alignment_log2) {
+  impl_->is_open_ended = true;
+  begin_section(type, 1, 0, alignment_log2);
+}
+
+void ContainerWriter::end_section() {
+  assert(impl_->is_open_ended);
+  impl_->end_section();
+}
+
 void ContainerWriter::append(std::span<const std::byte> bytes) {
-  assert(bytes.size() <= impl_->missing);
+  assert(impl_->is_open_ended || bytes.size() <= impl_->missing);
   if (!bytes.empty()) impl_->append(bytes);
 }
 
 void ContainerWriter::commit() {
-  assert(impl_->missing == 0 && !impl_->is_committed);
+  assert(impl_->missing == 0 && !impl_->is_open_ended && !impl_->is_committed);
   impl_->commit();
 }
 

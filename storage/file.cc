@@ -112,6 +112,13 @@ std::uint64_t File::size() const {
   return static_cast<std::uint64_t>(status.st_size);
 }
 
+FileStamp File::stamp() const {
+  struct stat status {};
+  if (::fstat(descriptor_, &status) != 0) fail_io("cannot inspect", path_, errno);
+  return {static_cast<std::uint64_t>(status.st_size),
+          std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec};
+}
+
 void File::read_at(std::uint64_t offset, std::span<std::byte> bytes) const {
   while (!bytes.empty()) {
     const ssize_t count = retry([&] {

@@ -12,7 +12,15 @@
 
 namespace cairn::storage {
 
-// An open file descriptor. Move-only. One thread.
+// What changes when somebody writes or truncates a file in place.
+struct FileStamp {
+  std::uint64_t bytes = 0;
+  std::int64_t modified_ns = 0;
+
+  friend bool operator==(const FileStamp&, const FileStamp&) = default;
+};
+
+// An open file descriptor. Move-only. One thread, but reading and asking may be done by several.
 class File {
  public:
   File() = default;
@@ -26,6 +34,7 @@ class File {
   static File open_for_reading(const std::filesystem::path& path);
 
   std::uint64_t size() const;
+  FileStamp stamp() const;
   // Fills `bytes` from `offset` on; a file that ends before is Error(io).
   void read_at(std::uint64_t offset, std::span<std::byte> bytes) const;
   // Writes all of `bytes` at `offset`, however often the system stops short or is interrupted.

@@ -154,12 +154,26 @@ const char* to_string(SectionType type) noexcept {
       return "vectors";
     case SectionType::mean:
       return "mean";
+    case SectionType::coded_vectors:
+      return "coded_vectors";
+    case SectionType::vector_segments:
+      return "vector_segments";
+    case SectionType::vector_checksums:
+      return "vector_checksums";
+    case SectionType::exponent_code:
+      return "exponent_code";
+    case SectionType::vector_dictionary:
+      return "vector_dictionary";
   }
   return "unknown";
 }
 
 bool is_known(SectionType type) noexcept {
-  return type >= SectionType::checksums && type <= SectionType::mean;
+  return type >= SectionType::checksums && type <= SectionType::vector_dictionary;
+}
+
+std::uint16_t minor_version_of(SectionType type) noexcept {
+  return type >= SectionType::coded_vectors ? 1 : 0;
 }
 
 bool is_bulk(SectionType type) noexcept {
@@ -170,6 +184,8 @@ bool is_bulk(SectionType type) noexcept {
     case SectionType::ids:
     case SectionType::id_order:
     case SectionType::vectors:
+    case SectionType::coded_vectors:
+    case SectionType::vector_checksums:
       return true;
     default:
       return false;
@@ -209,12 +225,17 @@ std::uint64_t section_checksum(SectionType type, std::span<const std::byte> sect
 
 std::vector<std::byte> encode_header(Header& header, std::span<const std::byte> table) {
   header.section_count = static_cast<std::uint32_t>(table.size() / kTableEntryBytes);
+  std::uint16_t minor = 0;
+  for (std::size_t entry = 0; entry < table.size(); entry += kTableEntryBytes) {
+    const std::uint32_t type = base::ByteReader(table.subspan(entry, 4), "").u32();
+    minor = std::max(minor, minor_version_of(static_cast<SectionType>(type)));
+  }
   const auto encode = [&](const Uuid& uuid) {
     base::ByteWriter writer;
     writer.u64(kHeaderMagic);
     writer.u32(kEndianMarker);
     writer.u16(kFormatMajor);
-    writer.u16(kFormatMinor);
+    writer.u16(minor);
     writer.u32(kHeaderBytes);
     writer.u32(header.section_count);
     writer.u64(header.file_bytes);

@@ -16,7 +16,7 @@
 namespace cairn::storage {
 
 inline constexpr std::uint16_t kFormatMajor = 1;
-inline constexpr std::uint16_t kFormatMinor = 0;
+inline constexpr std::uint16_t kFormatMinor = 1;
 inline constexpr std::uint64_t kKnownIncompatFeatures = 0;
 
 inline constexpr std::size_t kHeaderBytes = 4096;
@@ -47,6 +47,8 @@ struct TableEntry {
 // "vectors", "ids", ...; "unknown" for other numbers.
 const char* to_string(SectionType type) noexcept;
 bool is_known(SectionType type) noexcept;
+// The first minor version that has this section.
+std::uint16_t minor_version_of(SectionType type) noexcept;
 // Sections that grow with the number of vectors, so that opening must not read them.
 bool is_bulk(SectionType type) noexcept;
 
@@ -61,7 +63,8 @@ std::uint64_t section_checksum(SectionType type, std::span<const std::uint64_t> 
 // The same computed from the section itself.
 std::uint64_t section_checksum(SectionType type, std::span<const std::byte> section);
 
-// `header.uuid` and `header.section_count` are set from the table first.
+// `header.uuid` and `header.section_count` are set from the table first. The minor version is the
+// oldest that has every section of the table.
 std::vector<std::byte> encode_header(Header& header, std::span<const std::byte> table);
 std::vector<std::byte> encode_table(std::span<const TableEntry> entries);
 std::vector<std::byte> encode_trailer(const Header& header, std::span<const std::byte> table);

@@ -2,11 +2,16 @@
 // from memory, from a mapped file that is in memory, and from a mapped file that is on disk, with
 // and without prefetch(). "on_disk" means that the system was asked to forget the file's pages
 // before each query and did so; where it does not (tmpfs), those rows are skipped.
+//
+// Then one random row (random_row) and all rows (all_rows) of each encoding, beside the same from a
+// mapped file of float32 and, as `safe`, by pread.
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <numeric>
 #include <random>
 #include <span>
 #include <string>
@@ -142,6 +147,125 @@ void open_file(benchmark::State& state) {
   for (auto _ : state) benchmark::DoNotOptimize(open_mapped());
 }
 
+// Rows that an encoding is made for, whatever else they are.
+void fill_encodable(cairn::VectorEncoding encoding, std::size_t dim, std::size_t first,
+                    std::size_t count, float* out) {
+  std::mt19937 random(static_cast<unsigned>(first + 1));
+  std::normal_distribution<float> normal;
+  for (std::size_t i = 0; i < count; ++i, out += dim) {
+    double norm = 0;
+    for (std::size_t j = 0; j < dim; ++j) {
+      float value = normal(random);
+      if (encoding == cairn::VectorEncoding::int8) value = static_cast<float>(random() % 219);
+      if (encoding == cairn::VectorEncoding::int16) value = static_cast<float>(random() % 50'000);
+      if (encoding == cairn::VectorEncoding::decimal) {
+        value = static_cast<float>(static_cast<int>(random() % 199'999) - 99'999) / 1e5f;
+      }
+      if (encoding == cairn::VectorEncoding::half ||
+          encoding == cairn::VectorEncoding::scaled_half) {
+        value = std::nearbyint(value * 256) / 256;
+      }
+      if (encoding == cairn::VectorEncoding::bfloat16) value = std::nearbyint(value * 16) / 16;
+      out[j] = value;
+      norm += double{value} * double{value};
+    }
+    const bool is_normalised = encoding == cairn::VectorEncoding::scaled_half ||
+                               encoding == cairn::VectorEncoding::exponent ||
+                               encoding == cairn::VectorEncoding::float32;
+    const auto divisor = static_cast<float>(std::sqrt(norm));
+    for (std::size_t j = 0; j < dim && is_normalised; ++j) out[j] /= divisor;
+  }
+}
+
+constexpr std::size_t kCodedBytes = std::size_t{64} << 20;  // of float32
+
+// Opens a store of rows of `dim` in the encoding of the benchmark; the file needs no name by then.
+std::unique_ptr<cairn::VectorStore> make_store(const benchmark::State& state, bool safe_reads) {
+  const auto encoding = static_cast<cairn::VectorEncoding>(state.range(0));
+  const auto dim = static_cast<std::size_t>(state.range(1));
+  const std::size_t rows = kCodedBytes / sizeof(float) / dim;
+  const auto producer = [&](std::size_t first, std::size_t count, float* out) {
+    for (std::size_t i = 0; i < count; ++i) {
+      fill_encodable(encoding, dim, first + i, 1, out + i * dim);
+    }
+  };
+  const std::filesystem::path path = std::filesystem::temp_directory_path() /
+                                     ("cairn-stores-bench-" + std::to_string(getpid()) + ".coded");
+  std::unique_ptr<cairn::VectorStore> store;
+  if (encoding == cairn::VectorEncoding::automatic) {
+    store = cairn::MmapVectorStore::create(path, rows, dim, producer);
+  } else {
+    const auto level = static_cast<int>(state.range(2));
+    const auto plain = cairn::CompressedVectorStore::create(
+        path, rows, dim, producer, {.encoding = encoding, .zstd_level = level});
+    store = cairn::CompressedVectorStore::open(path, {.safe_reads = safe_reads});
+  }
+  std::filesystem::remove(path);
+  return store;
+}
+
+void describe(benchmark::State& state, const cairn::VectorStore& store) {
+  const auto* const compressed = dynamic_cast<const cairn::CompressedVectorStore*>(&store);
+  std::string label = "mmap";
+  if (compressed != nullptr) {
+    const cairn::CompressionStats stats = compressed->compression_stats();
+    label = to_string(stats.encodings[0].encoding);
+    state.counters["ratio"] = stats.ratio();
+  }
+  state.SetLabel(label + ", d = " + std::to_string(store.dim()));
+}
+
+void read_random_rows(benchmark::State& state, bool safe_reads) {
+  const auto store = make_store(state, safe_reads);
+  std::mt19937 random(1);
+  std::vector<std::uint32_t> rows(4096);
+  for (std::uint32_t& row : rows) row = static_cast<std::uint32_t>(random() % store->rows());
+  std::vector<float> out(store->dim());
+  for (std::uint32_t row = 0; row < store->rows(); ++row) store->read({&row, 1}, out.data());
+  std::size_t next = 0;
+  for (auto _ : state) {
+    store->read({&rows[next++ % rows.size()], 1}, out.data());
+    benchmark::DoNotOptimize(out.data());
+    benchmark::ClobberMemory();
+  }
+  describe(state, *store);
+}
+
+void random_row(benchmark::State& state) { read_random_rows(state, false); }
+void random_row_safe(benchmark::State& state) { read_random_rows(state, true); }
+
+void all_rows(benchmark::State& state) {
+  const auto store = make_store(state, false);
+  std::vector<std::uint32_t> rows(256);
+  std::vector<float> out(rows.size() * store->dim());
+  const auto read_all = [&] {
+    for (std::size_t first = 0; first + rows.size() <= store->rows(); first += rows.size()) {
+      std::iota(rows.begin(), rows.end(), static_cast<std::uint32_t>(first));
+      store->read(rows, out.data());
+      benchmark::DoNotOptimize(out.data());
+      benchmark::ClobberMemory();
+    }
+  };
+  read_all();
+  for (auto _ : state) read_all();
+  const double bytes = static_cast<double>(store->rows() * store->dim() * sizeof(float));
+  state.SetBytesProcessed(static_cast<std::int64_t>(bytes) * state.iterations());
+  describe(state, *store);
+}
+
+// Encoding (0: a mapped file of float32), dimension, level of zstd.
+void each_encoding(benchmark::internal::Benchmark* bench) {
+  for (const int dim : {128, 768}) {
+    bench->Args({0, dim, 0});
+    for (int encoding = 2; encoding <= 10; ++encoding) bench->Args({encoding, dim, 0});
+    bench->Args({2, dim, 3});
+    bench->Args({9, dim, 3});
+  }
+}
+
+BENCHMARK(random_row)->Apply(each_encoding)->Unit(benchmark::kNanosecond);
+BENCHMARK(random_row_safe)->Args({2, 128, 0})->Args({9, 128, 0})->Unit(benchmark::kNanosecond);
+BENCHMARK(all_rows)->Apply(each_encoding)->Unit(benchmark::kMillisecond);
 BENCHMARK(memory)->Unit(benchmark::kMicrosecond);
 BENCHMARK(mapped_warm)->Unit(benchmark::kMicrosecond);
 BENCHMARK(mapped_warm_prefetch)->Unit(benchmark::kMicrosecond);

@@ -3,6 +3,7 @@
 // Everything.
 
 #include "cairn/clustered_index.h"
+#include "cairn/compression.h"
 #include "cairn/error.h"
 #include "cairn/exact_search.h"
 #include "cairn/io.h"

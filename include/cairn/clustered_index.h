@@ -44,7 +44,8 @@ class CAIRN_EXPORT ClusteredIndex {
                               std::span<const VectorId> ids = {});
 
   /// Opens a saved index by mapping its file: no section is copied, full vectors are served from
-  /// the mapping (is_using_mmap() is true). Ready in milliseconds whatever the size.
+  /// the mapping (is_using_mmap() is true, unless they are encoded). Ready in milliseconds whatever
+  /// the size.
   /// @throws Error not_found, io, corrupt, version_unsupported. A file that opens never crashes a
   ///   search, provided nobody truncates or rewrites it in place afterwards.
   static ClusteredIndex open(const std::filesystem::path& path, const OpenOptions& options = {});
@@ -55,8 +56,8 @@ class CAIRN_EXPORT ClusteredIndex {
 
   /// Writes the whole index, full vectors included, to one file: temporary name, fsync, rename,
   /// fsync of the directory. A previous file at `path` stays as it was if anything fails.
-  /// @throws Error io (no such directory, disk full, ...).
-  void save(const std::filesystem::path& path) const;
+  /// @throws Error io (no such directory, disk full, ...); invalid_argument (options).
+  void save(const std::filesystem::path& path, const SaveOptions& options = {}) const;
 
   /// The `k` nearest vectors of `query` [dim], nearest first; ties by smaller id.
   /// @throws Error invalid_argument: wrong dimension, NaN or infinite query, zero query under
@@ -78,6 +79,11 @@ class CAIRN_EXPORT ClusteredIndex {
   /// Full vectors in a new memory-mapped file; their RAM is given back. Results stay identical, bit
   /// for bit. @throws Error invalid_argument if vectors are already on mmap; io.
   void use_mmap_storage(const std::filesystem::path& vectors_file);
+  /// Full vectors in a new file of encoded rows, see CompressedVectorStore; their RAM is given
+  /// back. Results stay identical, bit for bit, with every encoding but delta16.
+  /// @throws Error io; invalid_argument (options).
+  void use_compressed_storage(const std::filesystem::path& vectors_file,
+                              const CompressionOptions& options = {});
   /// Full vectors in a store of your own, which must hold this index's rows in row order (see
   /// read_rows). @throws Error invalid_argument if null, or rows or dim differ.
   void use_storage(std::unique_ptr<VectorStore> store);
@@ -97,7 +103,7 @@ class CAIRN_EXPORT ClusteredIndex {
   /// @throws Error invalid_argument if k == 0 or target_recall is not in (0, 1].
   std::size_t calibrated_probes(float target_recall, std::size_t k) const;
 
-  /// The original vector, bit for bit; empty if the id is unknown.
+  /// The original vector, bit for bit (but from delta16); empty if the id is unknown.
   std::optional<std::vector<float>> vector(VectorId id) const;
   bool contains(VectorId id) const;
 

@@ -3,7 +3,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 
+#include "cairn/compression.h"
 #include "cairn/types.h"
 
 namespace cairn {
@@ -44,6 +46,15 @@ struct SearchOptions {
 /// How a saved index is opened.
 struct OpenOptions {
   bool verify = false;  ///< check every checksum of the file first: reads it whole
+  /// Full vectors are read by pread (see StoreOpenOptions), so that a file which is truncated under
+  /// the index gives an Error when they are read. The rest of the file stays mapped.
+  bool safe_reads = false;
+};
+
+/// How an index is saved.
+struct SaveOptions {
+  /// Full vectors are encoded, rows in leaf order; else they are written as float32.
+  std::optional<CompressionOptions> compression = {};
 };
 
 }  // namespace cairn

@@ -10,12 +10,13 @@ namespace cairn {
 
 /// Where full-precision vectors are served from.
 enum class StorageKind : std::uint8_t {
-  memory = 0,  ///< RAM of this process
-  mmap = 1,    ///< a memory-mapped file
-  custom = 2,  ///< a VectorStore of the user's own
+  memory = 0,      ///< RAM of this process
+  mmap = 1,        ///< a memory-mapped file
+  custom = 2,      ///< a VectorStore of the user's own
+  compressed = 3,  ///< a file of encoded rows
 };
 
-/// "memory", "mmap", "custom".
+/// "memory", "mmap", "custom", "compressed".
 CAIRN_EXPORT const char* to_string(StorageKind kind) noexcept;
 
 /// What a store holds and where.

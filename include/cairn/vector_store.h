@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 
+#include "cairn/compression.h"
 #include "cairn/export.h"
 #include "cairn/stats.h"
 #include "cairn/types.h"
@@ -111,6 +112,63 @@ class CAIRN_EXPORT MmapVectorStore final : public VectorStore {
 
   struct Impl;  ///< internal
   explicit MmapVectorStore(std::unique_ptr<Impl> impl);
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+/// How a store's file is read.
+struct StoreOpenOptions {
+  /// Reads by pread instead of a mapping and checks every block each time it is read: a file that
+  /// is truncated or overwritten under the store gives an Error, never SIGBUS. Costs a system call
+  /// and a checksum per block.
+  bool safe_reads = false;
+};
+
+/// Rows in a file of encoded rows, smaller than float32 and, but for delta16, bit-exact: see
+/// compression.h for the encodings.
+///
+/// A block of rows is checked against its checksum when it is first read. A damaged one gives an
+/// Error(corrupt) that names file, block and row, each time; all others stay readable. Without
+/// safe_reads the file is mapped, and must not be truncated or overwritten in place (see
+/// MmapVectorStore). Const calls may run concurrently.
+class CAIRN_EXPORT CompressedVectorStore final : public VectorStore {
+ public:
+  /// Encodes `vectors` to a new file at `path`, atomically (see MmapVectorStore::create), and opens
+  /// it. @throws Error io; invalid_argument (options out of range).
+  static std::unique_ptr<CompressedVectorStore> create(const std::filesystem::path& path,
+                                                       MatrixView vectors,
+                                                       const CompressionOptions& options = {});
+  /// The same from a producer, which must be able to hand out any rows, more than once: samples are
+  /// taken before rows are asked for in order.
+  static std::unique_ptr<CompressedVectorStore> create(const std::filesystem::path& path,
+                                                       std::size_t rows, std::size_t dim,
+                                                       const RowProducer& producer,
+                                                       const CompressionOptions& options = {});
+  /// Opens a file written by create(), or the vectors inside any other Cairn file; those that are
+  /// not encoded have no checksums to be checked when they are read.
+  /// @throws Error not_found, io, corrupt (what was expected and found), version_unsupported.
+  /// Cost: reads the table of segments, 64 bytes per MiB of float32.
+  static std::unique_ptr<CompressedVectorStore> open(const std::filesystem::path& path,
+                                                     const StoreOpenOptions& options = {});
+  ~CompressedVectorStore() override;
+
+  std::size_t rows() const noexcept override;
+  std::size_t dim() const noexcept override;
+  void prefetch(std::span<const std::uint32_t> rows) const noexcept override;
+  /// Rows of one block that follow each other in `rows` are decoded together.
+  void read(std::span<const std::uint32_t> rows, float* out) const override;
+  StoreStats stats() const override;
+
+  CompressionStats compression_stats() const;
+  /// Decodes everything, which fills in decode_seconds. @throws Error corrupt at the first damaged
+  /// block, io.
+  void check_all() const;
+  /// The file behind the store.
+  const std::filesystem::path& path() const noexcept;
+
+  struct Impl;  ///< internal
+  explicit CompressedVectorStore(std::unique_ptr<Impl> impl);
 
  private:
   std::unique_ptr<Impl> impl_;

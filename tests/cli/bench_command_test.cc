@@ -126,6 +126,9 @@ TEST_F(BenchCommand, MeasuresASavedIndexWhereverItsVectorsAre) {
   EXPECT_EQ(memory["points"][1]["recall"], mmap["points"][1]["recall"]);
   EXPECT_EQ(memory["points"][1]["exact_reads"], mmap["points"][1]["exact_reads"]);
   EXPECT_EQ(memory["points"][0]["leaves_scanned"], 4);
+  const json compressed = with("compressed");
+  EXPECT_EQ(compressed["points"][0]["storage"], "compressed");
+  EXPECT_EQ(memory["points"][1]["recall"], compressed["points"][1]["recall"]);
 }
 
 TEST_F(BenchCommand, SeveralClientsFindTheSame) {

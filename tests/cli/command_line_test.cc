@@ -72,6 +72,43 @@ class CommandLine : public testing::Test {
   static inline TempDir* data_ = nullptr;
 };
 
+TEST_F(CommandLine, RecodesAnIndexThereAndBack) {
+  succeed({"build", "--input", data("base.fbin"), "--output", path("a.cairn"), "--threads", "1",
+           "--storage", "compressed", "--zstd", "3"});
+  const std::uintmax_t small = std::filesystem::file_size(path("a.cairn"));
+  EXPECT_LT(small, std::filesystem::file_size(data("base.cairn")));
+  EXPECT_EQ(succeed({"verify", path("a.cairn")}), "ok\n");
+  EXPECT_THAT(succeed({"recode", path("a.cairn"), "--storage", "raw"}), HasSubstr("wrote"));
+  EXPECT_EQ(read_file(path("a.cairn")), read_file(data("base.cairn")));
+  succeed({"recode", path("a.cairn"), "--storage", "compressed", "--zstd", "3", "--output",
+           path("b.cairn")});
+  EXPECT_EQ(std::filesystem::file_size(path("b.cairn")), small);
+  for (const char* index : {"a.cairn", "b.cairn"}) {
+    succeed({"search", "--index", path(index), "--queries", data("query.fbin"), "--output",
+             path(std::string(index) + ".ibin")});
+  }
+  EXPECT_EQ(read_file(path("a.cairn.ibin")), read_file(path("b.cairn.ibin")));
+  EXPECT_THAT(fail(2, {"recode", path("a.cairn"), "--storage", "compressed", "--encoding", "tiny"}),
+              HasSubstr("unknown encoding 'tiny'"));
+  EXPECT_THAT(fail(2, {"recode", path("a.cairn"), "--storage", "compressed", "--zstd", "23"}),
+              HasSubstr("--zstd"));
+  EXPECT_THAT(fail(1, {"recode", path("missing"), "--storage", "raw"}), HasSubstr("missing"));
+}
+
+TEST_F(CommandLine, AnalyzesVectors) {
+  const std::string text = succeed({"analyze", data("base.fbin"), "--zstd", "1"});
+  for (const char* expected : {"3000 x 24 vectors", "entropy", "ceiling", "exponent", "float32",
+                               "delta16", "LOSSY", "auto"}) {
+    EXPECT_THAT(text, HasSubstr(expected));
+  }
+  const auto report = nlohmann::json::parse(succeed({"analyze", data("base.fbin"), "--json"}));
+  EXPECT_EQ(report["rows"], 3000);
+  EXPECT_GT(report["exponent_ceiling"], 1.1);
+  EXPECT_LT(report["exponent_entropy"], 8);
+  EXPECT_THAT(fail(2, {"analyze", data("base.fbin"), "--zstd", "0"}), HasSubstr("--zstd"));
+  EXPECT_THAT(fail(1, {"analyze", path("missing.fbin")}), HasSubstr("missing.fbin"));
+}
+
 TEST_F(CommandLine, BuildIsTheSameForAnyThreads) {
   succeed({"build", "--input", data("base.fbin"), "--output", path("two.cairn"), "--threads", "2"});
   succeed({"search", "--index", data("base.cairn"), "--queries", data("query.fbin"), "--output",

@@ -52,7 +52,10 @@ TEST_P(Golden, OpensAndAnswers) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, Golden,
-                         testing::Values("v1/l2.cairn", "v1/cosine.cairn", "v1/l2_no_refine.cairn"),
+                         testing::Values("v1/l2.cairn", "v1/cosine.cairn", "v1/l2_no_refine.cairn",
+                                         "v1_1/auto.cairn", "v1_1/int16.cairn", "v1_1/half.cairn",
+                                         "v1_1/scaled_half.cairn", "v1_1/decimal.cairn",
+                                         "v1_1/exponent.cairn", "v1_1/float32_zstd.cairn"),
                          [](const auto& test) {
                            std::string name = test.param;
                            for (char& c : name) {
@@ -64,13 +67,20 @@ INSTANTIATE_TEST_SUITE_P(Files, Golden,
 // Writes the files of the current version anew: run once per format version, by hand.
 TEST(GoldenWriter, DISABLED_WriteFiles) {
   const std::vector<float> rows = golden_rows();
-  const std::filesystem::path dir = std::filesystem::path(CAIRN_SOURCE_DIR) / "tests/golden/v1";
-  const auto write = [&](const BuildOptions& options, const char* name) {
-    ClusteredIndex::build({rows.data(), 300, 12}, options, golden_ids()).save(dir / name);
+  const std::filesystem::path dir = std::filesystem::path(CAIRN_SOURCE_DIR) / "tests/golden/v1_1";
+  std::filesystem::create_directories(dir);
+  const ClusteredIndex index = ClusteredIndex::build(
+      {rows.data(), 300, 12}, {.max_leaf_size = 60, .refine_bits = 0}, golden_ids());
+  const auto write = [&](const CompressionOptions& options, const char* name) {
+    index.save(dir / name, {.compression = options});
   };
-  write({.branching_factor = 4, .max_leaf_size = 40}, "l2.cairn");
-  write({.metric = Metric::cosine, .max_leaf_size = 60}, "cosine.cairn");
-  write({.max_leaf_size = 60, .refine_bits = 0}, "l2_no_refine.cairn");
+  write({}, "auto.cairn");
+  write({.encoding = VectorEncoding::int16}, "int16.cairn");
+  write({.encoding = VectorEncoding::half}, "half.cairn");
+  write({.encoding = VectorEncoding::scaled_half}, "scaled_half.cairn");
+  write({.encoding = VectorEncoding::decimal}, "decimal.cairn");
+  write({.encoding = VectorEncoding::exponent}, "exponent.cairn");
+  write({.encoding = VectorEncoding::float32, .zstd_level = 19}, "float32_zstd.cairn");
 }
 
 }  // namespace

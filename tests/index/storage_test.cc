@@ -1,11 +1,13 @@
 // ClusteredIndex with files: saving, opening, moving full vectors between stores.
 
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include "cairn/clustered_index.h"
 #include "cairn/error.h"
@@ -107,10 +109,67 @@ TEST(IndexStorage, EveryStoreGivesTheSameAnswers) {
       EXPECT_EQ(answers(opened, queries), expected);
       opened.save(dir.path() / "again.cairn");
       EXPECT_EQ(read_file(dir.path() / "index.cairn"), read_file(dir.path() / "again.cairn"));
+      const ClusteredIndex safe =
+          ClusteredIndex::open(dir.path() / "index.cairn", {.safe_reads = true});
+      EXPECT_EQ(answers(safe, queries), expected);
       opened.use_mmap_storage(dir.path() / "more");
       EXPECT_EQ(answers(opened, queries), expected);
     }
   }
+}
+
+TEST(IndexStorage, EncodedVectorsGiveTheSameAnswers) {
+  const TempDir dir;
+  const Vectors rows = clustered_vectors(3000, 50, 30, 1);
+  const Vectors queries = clustered_vectors(40, 50, 30, 2);
+  for (const Metric metric : {Metric::l2, Metric::inner_product, Metric::cosine}) {
+    ClusteredIndex index = ClusteredIndex::build(rows.view(), {.metric = metric});
+    const std::vector<std::uint64_t> expected = answers(index, queries);
+    index.save(dir.path() / "raw.cairn");
+    for (const int level : {0, 3}) {
+      const CompressionOptions compression{.zstd_level = level};
+      index.save(dir.path() / "coded.cairn", {.compression = compression});
+      index.use_compressed_storage(dir.path() / "vectors", compression);
+      EXPECT_EQ(index.storage_kind(), StorageKind::compressed);
+      EXPECT_FALSE(index.is_using_mmap());
+      EXPECT_LT(index.stats().vector_disk_bytes, rows.values.size() * sizeof(float));
+      EXPECT_EQ(answers(index, queries), expected);
+      for (const bool safe_reads : {false, true}) {
+        ClusteredIndex opened = ClusteredIndex::open(dir.path() / "coded.cairn",
+                                                     {.verify = true, .safe_reads = safe_reads});
+        EXPECT_EQ(opened.storage_kind(), StorageKind::compressed);
+        EXPECT_EQ(answers(opened, queries), expected);
+        opened.save(dir.path() / "back.cairn");
+        EXPECT_EQ(read_file(dir.path() / "back.cairn"), read_file(dir.path() / "raw.cairn"));
+        opened.use_memory_storage();
+        EXPECT_EQ(answers(opened, queries), expected);
+      }
+    }
+  }
+}
+
+TEST(IndexStorage, LossyVectorsAreAskedForByName) {
+  const TempDir dir;
+  const Vectors rows = clustered_vectors(2000, 20, 10, 1);
+  ClusteredIndex index = ClusteredIndex::build(rows.view());
+  const std::vector<float> exact = *index.vector(7);
+  index.use_compressed_storage(dir.path() / "vectors", {.encoding = VectorEncoding::delta16});
+  const std::vector<float> stored = *index.vector(7);
+  for (std::size_t i = 0; i < exact.size(); ++i) EXPECT_NEAR(stored[i], exact[i], 1e-3);
+  EXPECT_NE(stored, exact);
+  EXPECT_EQ(index.search({rows.row(7), 20}, {.k = 1})[0].id, 7u);
+}
+
+TEST(IndexStorage, ATruncatedFileIsAnErrorWithSafeReads) {
+  const TempDir dir;
+  const Vectors rows = clustered_vectors(3000, 50, 30, 1);
+  ClusteredIndex::build(rows.view()).save(dir.path() / "index");
+  const ClusteredIndex index = ClusteredIndex::open(dir.path() / "index", {.safe_reads = true});
+  index.vector(5);
+  // Only the vectors' part goes, at the end of the file.
+  std::filesystem::resize_file(dir.path() / "index",
+                               std::filesystem::file_size(dir.path() / "index") - 100'000);
+  EXPECT_THROW(index.vector(5), Error);
 }
 
 TEST(IndexStorage, SameSeedSameBytesWhateverTheThreads) {
@@ -155,6 +214,27 @@ TEST(IndexStorage, FailedSaveLeavesThePreviousFile) {
   EXPECT_THROW(ClusteredIndex::open(dir.path() / "nothing"), Error);
 }
 
+// A limit on the size of files stands for a full disk.
+TEST(IndexStorage, AFullDiskLeavesTheOldIndex) {
+  const TempDir dir;
+  const Vectors rows = clustered_vectors(4000, 40, 20, 3);
+  ClusteredIndex index = ClusteredIndex::build(rows.view());
+  index.save(dir.path() / "index");
+  const std::string before = read_file(dir.path() / "index");
+  rlimit unlimited{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &unlimited), 0);
+  const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit limited{before.size() / 2, unlimited.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limited), 0);
+  EXPECT_THROW(index.save(dir.path() / "index", {.compression = CompressionOptions{}}), Error);
+  EXPECT_THROW(index.save(dir.path() / "index"), Error);
+  setrlimit(RLIMIT_FSIZE, &unlimited);
+  std::signal(SIGXFSZ, old_handler);
+  EXPECT_EQ(entries_in(dir.path()), 1u);
+  EXPECT_EQ(read_file(dir.path() / "index"), before);
+  EXPECT_EQ(index.search({rows.row(3), 40}, {.k = 1})[0].id, 3u);
+}
+
 TEST(IndexStorage, RefusesForeignStores) {
   const Vectors rows = clustered_vectors(100, 5, 2, 3);
   ClusteredIndex index = ClusteredIndex::build(rows.view());
@@ -169,13 +249,19 @@ TEST(IndexStorage, RefusesForeignStores) {
 TEST(IndexStorage, DamageNeverCrashesASearch) {
   const TempDir dir;
   const Vectors rows = clustered_vectors(600, 12, 6, 3);
-  ClusteredIndex::build(rows.view(), {.branching_factor = 4, .max_leaf_size = 30})
-      .save(dir.path() / "good");
-  const std::string good = read_file(dir.path() / "good");
+  const ClusteredIndex built =
+      ClusteredIndex::build(rows.view(), {.branching_factor = 4, .max_leaf_size = 30});
   base::Random random(5);
   std::size_t refused = 0;
   std::size_t searched = 0;
-  for (int round = 0; round < 600; ++round) {
+  std::string good;
+  for (int round = 0; round < 900; ++round) {
+    if (round % 300 == 0) {
+      SaveOptions options;
+      if (round > 0) options.compression = CompressionOptions{.zstd_level = round / 300 - 1};
+      built.save(dir.path() / "good", options);
+      good = read_file(dir.path() / "good");
+    }
     std::string bad = good;
     // Half of the rounds aim at the header and the small sections behind it.
     const std::size_t range =

@@ -28,7 +28,7 @@ GENERATED = {"cli/commit.h"}
 # The one door of each third party: header pattern, places that may include it.
 DOORS = (
     (r"omp\.h", ("base/parallel.h", "bench/peers/compare_faiss.cc")),
-    (r"(x86)?[a-z]*intrin\.h|arm_neon\.h", ("quantize/kernels/",)),
+    (r"(x86)?[a-z]*intrin\.h|arm_neon\.h", ("quantize/kernels/", "storage/codec_kernels/")),
     (r"xsimd/.*", ("quantize/kernels/",)),
     (r"Eigen/.*", ("quantize/kernels/", "quantize/rotation.cc")),
     (r"xxhash\.h", ("base/checksum.cc",)),

@@ -1,0 +1,102 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cairn/vector_store.h"
+
+#include "base/aligned_buffer.h"
+#include "storage/block_codec.h"
+#include "storage/container.h"
+#include "storage/exponent_code.h"
+#include "storage/file.h"
+#include "storage/segment.h"
+#include "storage/segment_decoder.h"
+
+namespace cairn::storage {
+
+// Reads rows from the vectors of a container, encoded or plain, from its mapping or, with
+// `safe_reads`, from its file. Plain ones have no checksums of their own. Const calls may run
+// concurrently.
+class CodedReader {
+ public:
+  // Throws Error(corrupt) naming section or segment, and what File throws.
+  CodedReader(std::shared_ptr<const ContainerReader> container, bool safe_reads);
+  CodedReader(const CodedReader&) = delete;
+  CodedReader& operator=(const CodedReader&) = delete;
+
+  std::size_t rows() const noexcept { return rows_; }
+  std::size_t dim() const noexcept { return dim_; }
+  const std::filesystem::path& path() const noexcept { return container_->path(); }
+  std::span<const Segment> segments() const noexcept { return segments_; }
+  std::uint64_t disk_bytes() const noexcept { return disk_bytes_; }
+  std::uint64_t ram_bytes() const noexcept;
+  std::size_t dictionary_bytes() const noexcept { return dictionary_bytes_; }
+  bool has_exponent_code() const noexcept { return exponent_code_.has_value(); }
+
+  // As VectorStore.
+  void read(std::span<const std::uint32_t> rows, float* out) const;
+  void prefetch(std::span<const std::uint32_t> rows) const noexcept;
+
+ private:
+  // Where the bytes of a block lie in the section.
+  struct BlockPlace {
+    std::uint64_t begin = 0;
+    std::size_t bytes = 0;
+    std::size_t rows = 0;
+  };
+
+  const Segment& segment_of(std::size_t row) const noexcept {
+    return segments_[row >> segment_rows_log2_];
+  }
+  SegmentContext context_of(const Segment& segment) const;
+  std::span<const std::byte> preamble_of(const Segment& segment) const;
+  BlockPlace place_of(const Segment& segment, std::size_t block) const;
+  // Its bytes, checked. Valid until the next call on this thread.
+  std::span<const std::byte> checked_block(const Segment& segment, std::size_t block,
+                                           const BlockPlace& place, std::size_t row) const;
+  std::span<const std::byte> plain_block(const Segment& segment, std::size_t block,
+                                         std::size_t row) const;
+  void check(const Segment& segment, std::uint64_t number, std::span<const std::byte> bytes,
+             std::size_t row) const;
+  void read_run(const Segment& segment, std::span<const std::uint32_t> rows, float* out) const;
+  std::string name_block(const Segment& segment, std::uint64_t number, std::size_t row) const;
+  [[noreturn]] void fail_block(const Segment& segment, std::size_t block, std::size_t row) const;
+  void load_coding();
+  void load_preambles();
+  void check_unchanged() const;
+
+  std::shared_ptr<const ContainerReader> container_;
+  std::uint64_t id_;  // of this reader in the caches of threads
+  std::size_t rows_;
+  std::size_t dim_;
+  const SectionInfo* section_;
+  std::span<const std::byte> bytes_;  // of the section, mapped
+  std::span<const std::uint64_t> checksums_;
+  std::vector<Segment> segments_;
+  unsigned segment_rows_log2_ = 0;
+  std::optional<ExponentCode> exponent_code_;
+  std::unique_ptr<BlockCodec> block_codec_;
+  std::size_t dictionary_bytes_ = 0;
+  std::uint64_t disk_bytes_ = 0;
+
+  // One bit per checksum: the mapped bytes were found right.
+  mutable std::vector<std::atomic<std::uint64_t>> checked_;
+  bool can_probe_ = false;
+  mutable std::atomic<unsigned> warm_streak_{0};
+
+  // With safe_reads: nothing of the mapping is used once open.
+  std::optional<File> file_;
+  FileStamp stamp_;
+  std::vector<std::uint64_t> own_checksums_;
+  std::vector<base::AlignedBuffer> preambles_;
+};
+
+}  // namespace cairn::storage

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <memory>
+
+#include "cairn/vector_store.h"
+
+#include "storage/container.h"
+
+namespace cairn::storage {
+
+// The vectors of an open container (a vectors file or a saved index), encoded or plain, as a store.
+// Throws Error(corrupt) if they are missing or damaged where it shows at once.
+std::unique_ptr<CompressedVectorStore> open_coded_vectors(
+    std::shared_ptr<const ContainerReader> reader, bool safe_reads);
+
+}  // namespace cairn::storage
