@@ -9,6 +9,7 @@
 #include "cairn/error.h"
 
 #include "base/parallel.h"
+#include "index/dense_points.h"
 #include "index/list_encoder.h"
 #include "index/partition.h"
 #include "index/validate.h"
@@ -68,6 +69,14 @@ class LiftedRows final : public PointSource {
   LiftedRows(MatrixView vectors, const quantize::Frame& frame) : vectors_(vectors), frame_(frame) {}
   std::size_t rows() const noexcept override { return vectors_.rows; }
   std::size_t dim() const noexcept override { return frame_.lifted_dim(); }
+  void read(std::size_t first, std::size_t count, unsigned threads, float* out) const override {
+    base::parallel_chunks(count, kRowBlock, threads,
+                          [&](std::size_t begin, std::size_t end, unsigned) {
+                            for (std::size_t i = begin; i < end; ++i) {
+                              frame_.lift(vectors_.row(first + i), out + i * frame_.lifted_dim());
+                            }
+                          });
+  }
   void load(std::span<const std::uint32_t> rows, float* out) const override {
     for (std::size_t i = 0; i < rows.size(); ++i) {
       frame_.lift(vectors_.row(rows[i]), out + i * frame_.lifted_dim());
@@ -77,22 +86,6 @@ class LiftedRows final : public PointSource {
  private:
   MatrixView vectors_;
   const quantize::Frame& frame_;
-};
-
-// A dense matrix of points: the centroids of one level.
-class DensePoints final : public PointSource {
- public:
-  explicit DensePoints(MatrixView points) : points_(points) {}
-  std::size_t rows() const noexcept override { return points_.rows; }
-  std::size_t dim() const noexcept override { return points_.dim; }
-  void load(std::span<const std::uint32_t> rows, float* out) const override {
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      std::copy_n(points_.row(rows[i]), points_.dim, out + i * points_.dim);
-    }
-  }
-
- private:
-  MatrixView points_;
 };
 
 float largest_norm(MatrixView vectors, unsigned threads) {
