@@ -137,16 +137,31 @@ std::vector<float> mean_of(const PointSource& points, unsigned threads) {
 
 // The square root balances the cost of centroids, which are ranked for each query, against that of
 // codes. Codes are cheap to scan and leaves dear to enter, so leaves are large (docs/design.md).
-std::size_t default_leaf_target(std::size_t rows) {
+// Of wide vectors the share of a leaf's centroid and of its half-empty last block would pass what
+// a code costs: leaves are at least as large as keeps everything but refine codes within dim / 8 +
+// 32 bytes a row, if there are rows enough for that many leaves.
+std::size_t default_leaf_target(std::size_t rows, std::size_t dim) {
   const double root = std::sqrt(static_cast<double>(rows));
-  return static_cast<std::size_t>(std::clamp(0.8 * root, 64.0, 512.0));
+  double target = std::clamp(0.8 * root, 64.0, 512.0);
+  constexpr double kRowBytes = 2 * sizeof(float) + 2 * sizeof(std::uint32_t);  // factors, ids
+  constexpr double kListBytes = sizeof(ListEntry) + sizeof(float);
+  const double code_bytes = static_cast<double>((dim + 63) / 64 * 8);
+  const double leaf_bytes = 16 * code_bytes + code_bytes + kListBytes + 16 * (code_bytes + 8);
+  const double room = static_cast<double>(dim) / 8 + 32 - code_bytes - kRowBytes;
+  if (dim >= 256 && room > 0) {
+    // A quarter more, for leaves smaller than their target.
+    const double least = std::min(1.25 * leaf_bytes / room, 512.0);
+    if (static_cast<double>(rows) >= 64 * least) target = std::max(target, least);
+  }
+  return static_cast<std::size_t>(target);
 }
 
-PartitionOptions leaf_options(const BuildOptions& options, std::size_t rows, unsigned threads) {
+PartitionOptions leaf_options(const BuildOptions& options, const PointSource& points,
+                              unsigned threads) {
   PartitionOptions result;
   result.target_size = options.max_leaf_size != 0
                            ? std::max<std::size_t>(1, (options.max_leaf_size + 1) / 2)
-                           : default_leaf_target(rows);
+                           : default_leaf_target(points.rows(), points.dim());
   result.max_size = options.max_leaf_size != 0 ? options.max_leaf_size : 2 * result.target_size;
   result.iterations = options.max_iterations;
   result.seed = options.seed;
@@ -180,7 +195,7 @@ std::vector<Partition> partition_levels(const PointSource& rows, const BuildOpti
   const Checkpoint checkpoint = [&progress] { progress.advance(1); };
   progress.start_phase("cluster", 4 + 2 * options.max_iterations);
   std::vector<Partition> levels;
-  levels.push_back(partition_points(rows, leaf_options(options, rows.rows(), threads), checkpoint));
+  levels.push_back(partition_points(rows, leaf_options(options, rows, threads), checkpoint));
   const std::size_t root_fanout =
       options.branching_factor != 0 ? options.branching_factor : kFlatFanout;
   const std::size_t fanout =
