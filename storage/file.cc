@@ -198,7 +198,7 @@ AtomicFile::AtomicFile(const std::filesystem::path& target, bool may_be_nameless
 
 bool AtomicFile::open_without_name() {
   const int descriptor =
-      ::openat(directory_.descriptor(), ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+      ::openat(directory_.descriptor(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
   if (descriptor < 0) return false;
   file_ = File(descriptor, target_);
   // commit() will need /proc, which some containers go without.
@@ -208,7 +208,7 @@ bool AtomicFile::open_without_name() {
 void AtomicFile::open_with_temporary_name() {
   int descriptor = -1;
   std::string name = with_unused_name([&](const std::string& candidate) {
-    const int flags = O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC;
+    const int flags = O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC;
     return descriptor = ::openat(directory_.descriptor(), candidate.c_str(), flags, 0666);
   });
   if (descriptor < 0) {
