@@ -11,10 +11,12 @@
 #include "base/parallel.h"
 #include "index/batch_searcher.h"
 #include "index/calibration.h"
+#include "index/cancellable_store.h"
 #include "index/index_data.h"
 #include "index/index_file.h"
 #include "index/progress.h"
 #include "index/searcher.h"
+#include "index/stream_builder.h"
 #include "index/tree_builder.h"
 #include "index/validate.h"
 #include "quantize/kernels/kernels.h"
@@ -112,9 +114,21 @@ ClusteredIndex ClusteredIndex::build(MatrixView vectors, const BuildOptions& opt
   impl->owned = std::move(built.data);
   impl->store = std::move(built.store);
   progress.start_phase("calibrate", 1);
-  impl->owned.calibration = index::calibrate(impl->owned.view(), *impl->store, options.threads);
+  const index::CancellableStore store({impl->store->contiguous(), vectors.rows, vectors.dim},
+                                      progress);
+  impl->owned.calibration = index::calibrate(impl->owned.view(), store, options.threads);
   impl->data = impl->owned.view();
   return ClusteredIndex(std::move(impl));
+}
+
+ClusteredIndex ClusteredIndex::build_file(const std::filesystem::path& path, VectorSource& source,
+                                          const BuildOptions& options,
+                                          std::span<const VectorId> ids) {
+  {
+    index::Progress progress(options.on_progress);
+    index::build_index_file(path, source, options, ids, progress);
+  }
+  return open(path);
 }
 
 ClusteredIndex ClusteredIndex::open(const std::filesystem::path& path, const OpenOptions& options) {
