@@ -123,10 +123,10 @@ ClusteredIndex ClusteredIndex::build(MatrixView vectors, const BuildOptions& opt
 
 ClusteredIndex ClusteredIndex::build_file(const std::filesystem::path& path, VectorSource& source,
                                           const BuildOptions& options,
-                                          std::span<const VectorId> ids) {
+                                          std::span<const VectorId> ids, const SaveOptions& save) {
   {
     index::Progress progress(options.on_progress);
-    index::build_index_file(path, source, options, ids, progress);
+    index::build_index_file(path, source, options, ids, save, progress);
   }
   return open(path);
 }
@@ -267,6 +267,7 @@ IndexStats ClusteredIndex::stats() const {
   stats.lists = data.lists.size();
   stats.leaves = data.num_leaves();
   stats.leaf_size_max = data.max_leaf_size();
+  stats.leaf_size_target = data.parameters.leaf_target;
   stats.leaf_size_mean = static_cast<double>(stats.rows) / static_cast<double>(stats.leaves);
   double variance = 0;
   for (const index::ListEntry& list : data.lists) {

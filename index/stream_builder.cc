@@ -15,6 +15,7 @@
 #include "index/list_encoder.h"
 #include "index/tree_plan.h"
 #include "index/validate.h"
+#include "storage/coded_writer.h"
 #include "storage/row_sorter.h"
 
 namespace cairn::index {
@@ -115,10 +116,11 @@ void encode_buckets(const Buckets& buckets, storage::RowSorter& sorter, unsigned
 
 void build_index_file(const std::filesystem::path& path, VectorSource& source,
                       const BuildOptions& options, std::span<const VectorId> ids,
-                      Progress& progress) {
+                      const SaveOptions& save, Progress& progress) {
   const unsigned threads = base::resolve_threads(options.threads);
   const std::size_t dim = source.dim();
   validate_shape(source.rows(), dim, "vectors");
+  if (save.compression) storage::check_compression_options(*save.compression);
   const std::uint64_t limit = memory_limit(options, source.rows(), dim);
   check_memory_limit(limit, source.rows());
   const std::filesystem::path directory = path.has_parent_path() ? path.parent_path() : ".";
@@ -147,11 +149,11 @@ void build_index_file(const std::filesystem::path& path, VectorSource& source,
   data.calibration = calibrate(view, store, threads);
   view.calibration = data.calibration;
   progress.start_phase("write", 1);
-  if (data.calibration.size() == calibration_entries) {
+  if (!save.compression && data.calibration.size() == calibration_entries) {
     writer.write_tables(view);
     writer.container().commit();
   } else {
-    save_index(path, view, store, {});
+    save_index(path, view, store, save);
   }
 }
 

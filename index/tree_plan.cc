@@ -71,12 +71,15 @@ std::size_t default_leaf_target(std::size_t rows) {
   return static_cast<std::size_t>(std::clamp(0.8 * root, 64.0, 512.0));
 }
 
+std::size_t leaf_target(const BuildOptions& options, std::size_t rows) {
+  return options.max_leaf_size != 0 ? std::max<std::size_t>(1, (options.max_leaf_size + 1) / 2)
+                                    : default_leaf_target(rows);
+}
+
 PartitionOptions leaf_options(const BuildOptions& options, const PointSource& rows,
                               std::uint64_t memory_limit, unsigned threads, Progress& progress) {
   PartitionOptions result;
-  result.target_size = options.max_leaf_size != 0
-                           ? std::max<std::size_t>(1, (options.max_leaf_size + 1) / 2)
-                           : default_leaf_target(rows.rows());
+  result.target_size = leaf_target(options, rows.rows());
   result.max_size = options.max_leaf_size != 0 ? options.max_leaf_size : 2 * result.target_size;
   result.iterations = options.max_iterations;
   result.seed = options.seed;
@@ -249,6 +252,8 @@ TreePlan plan_tree(VectorSource& source, const BuildOptions& options, std::span<
   data.parameters.refine_bits = options.refine_bits;
   data.parameters.rows = source.rows();
   data.parameters.seed = options.seed;
+  data.parameters.leaf_target =
+      static_cast<std::uint32_t>(std::min(leaf_target(options, source.rows()), kMaxRows));
   data.parameters.max_norm = scan.max_norm;
   data.mean = scan.mean;
   data.rotation_signs.resize(quantize::Rotation::sign_bytes(padded_dim));

@@ -95,6 +95,17 @@ TEST(BuildFile, WritesTheSameBytesThroughManyBuckets) {
   EXPECT_TRUE(file_from_stream(dir, vectors, options) == file_from_matrix(dir, vectors, options));
 }
 
+TEST(BuildFile, EncodesVectorsAsSaveDoes) {
+  const TempDir dir;
+  const Vectors vectors = clustered_vectors(3000, 20, 15, 4);
+  const SaveOptions save{.compression = CompressionOptions{}};
+  ClusteredIndex::build(vectors.view(), {}).save(dir / "matrix.cairn", save);
+  PulledRows source(vectors.view());
+  ClusteredIndex::build_file(dir / "stream.cairn", source, {}, {}, save);
+  EXPECT_TRUE(read_file(dir / "stream.cairn") == read_file(dir / "matrix.cairn"));
+  EXPECT_EQ(dir.names(), (std::set<std::string>{"matrix.cairn", "stream.cairn"}));
+}
+
 TEST(BuildFile, TakesRowsThatAreAllTheSame) {
   const TempDir dir;
   Vectors vectors = clustered_vectors(3000, 8, 1, 1);
