@@ -14,6 +14,7 @@ namespace cairn::index {
 namespace {
 
 constexpr std::size_t kSamplesPerPart = 64;
+constexpr std::size_t kSeedIterations = 3;                  // more do not show after the passes
 constexpr std::size_t kPasses = 5;                          // over all points
 constexpr std::size_t kBlockBytes = std::size_t{16} << 20;  // of points handled at once
 constexpr std::size_t kLoadBlock = 1024;                    // points loaded at once
@@ -66,7 +67,7 @@ std::vector<float> seed_centroids(MatrixView points, std::size_t parts,
   const auto groups = static_cast<std::size_t>(std::sqrt(static_cast<double>(parts)) + 0.5);
   const KmeansResult top = kmeans(points,
                                   {.clusters = std::clamp<std::size_t>(groups, 1, points.rows),
-                                   .iterations = options.iterations,
+                                   .iterations = std::min(kSeedIterations, options.iterations),
                                    .seed = options.seed,
                                    .threads = options.threads},
                                   checkpoint);
@@ -80,7 +81,7 @@ std::vector<float> seed_centroids(MatrixView points, std::size_t parts,
     const auto wanted = static_cast<std::size_t>(share * static_cast<double>(parts) + 0.5);
     pieces[g] = kmeans({rows.data(), size, points.dim},
                        {.clusters = std::clamp<std::size_t>(wanted, 1, size),
-                        .iterations = options.iterations,
+                        .iterations = std::min(kSeedIterations, options.iterations),
                         .seed = options.seed + 1 + g,
                         .threads = 1},
                        checkpoint)
