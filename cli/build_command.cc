@@ -1,16 +1,21 @@
-#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include <cairn/clustered_index.h>
 #include <cairn/io.h>
+#include <cairn/vector_source.h>
 
 #include "cli/arguments.h"
+#include "cli/build_report.h"
 #include "cli/commands.h"
+#include "cli/index_facts.h"
 #include "cli/interruption.h"
+#include "cli/machine_facts.h"
 #include "cli/progress_bar.h"
 #include "cli/text_file.h"
 
@@ -21,6 +26,7 @@ struct BuildArguments {
   std::filesystem::path input;
   std::filesystem::path output;
   std::filesystem::path ids;
+  bool is_json = false;
   BuildOptions options;
   std::string storage = "raw";
   CompressionOptions compression;
@@ -28,27 +34,35 @@ struct BuildArguments {
 
 void run_build(const BuildArguments& arguments) {
   require_writable(arguments.output);
-  const Matrix<float> vectors = read_vectors(arguments.input);
+  FileVectorSource source(arguments.input);
   std::vector<VectorId> ids;
   if (!arguments.ids.empty()) ids = read_ids(arguments.ids);
   stop_if_interrupted();
 
-  ProgressBar bar("build");
-  BuildOptions options = arguments.options;
-  options.on_progress = [&bar](const BuildProgress& progress) {
-    return bar.update(progress.done, progress.total, progress.phase);
-  };
-  const auto start = std::chrono::steady_clock::now();
-  const ClusteredIndex index =
-      ClusteredIndex::build({vectors.values.data(), vectors.rows, vectors.dim}, options, ids);
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  stop_if_interrupted();
-  SaveOptions save;
-  if (arguments.storage == "compressed") save.compression = arguments.compression;
-  index.save(arguments.output, save);
-  std::printf("built %s: %zu x %zu vectors, %zu leaves, %.2f s\n",
-              arguments.output.string().c_str(), index.size(), index.dim(), index.stats().leaves,
-              seconds.count());
+  BuildReport report;
+  IndexStats stats;
+  {
+    ProgressBar bar("build");
+    BuildOptions options = arguments.options;
+    options.on_progress = [&](const BuildProgress& progress) {
+      report.update(progress);
+      return bar.update(progress.done, progress.total, progress.phase);
+    };
+    SaveOptions save;
+    if (arguments.storage == "compressed") save.compression = arguments.compression;
+    stats = ClusteredIndex::build_file(arguments.output, source, options, ids, save).stats();
+    report.finish();
+  }
+  if (arguments.is_json) {
+    nlohmann::json json = report.to_json();
+    json["machine"] = machine_facts();
+    json["index"] = to_json(stats);
+    std::printf("%s\n", json.dump(2).c_str());
+    return;
+  }
+  std::printf("built %s: %zu x %zu vectors, %zu leaves, %.2f s\n%s\n",
+              arguments.output.string().c_str(), stats.rows, stats.dim, stats.leaves,
+              report.seconds(), report.text().c_str());
 }
 
 }  // namespace
@@ -66,6 +80,13 @@ void add_build_command(CLI::App& app) {
       ->check(CLI::IsMember({"raw", "compressed"}))
       ->capture_default_str();
   add_compression_options(command, arguments->compression);
+  command
+      .add_option("--memory-limit", arguments->options.memory_limit_bytes,
+                  "memory to build with, as 512M or 4G; default: a quarter of the vectors as "
+                  "float32, at least 1G")
+      ->transform(CLI::AsSizeValue(false))
+      ->type_name("SIZE");
+  command.add_flag("--json", arguments->is_json, "print one JSON object");
   command.callback([arguments] { run_build(*arguments); });
 }
 

@@ -22,6 +22,7 @@ nlohmann::json to_json(const IndexStats& stats) {
           {"leaf_size_mean", stats.leaf_size_mean},
           {"leaf_size_stddev", stats.leaf_size_stddev},
           {"leaf_size_max", stats.leaf_size_max},
+          {"leaf_size_target", stats.leaf_size_target},
           {"code_bytes", stats.code_bytes},
           {"centroid_bytes", stats.centroid_bytes},
           {"refine_bytes", stats.refine_bytes},

@@ -43,8 +43,16 @@ void print_facts(const ClusteredIndex& index, std::uint64_t file_bytes) {
   std::printf("file           %s\n", bytes_text(file_bytes).c_str());
   std::printf("tree           %zu levels, %zu lists, %zu leaves\n", stats.levels, stats.lists,
               stats.leaves);
-  std::printf("leaf size      %.1f mean, %.1f deviation, %zu at most\n", stats.leaf_size_mean,
-              stats.leaf_size_stddev, stats.leaf_size_max);
+  std::printf("leaf size      %.1f mean, %.2f of it deviation, %zu at most", stats.leaf_size_mean,
+              stats.leaf_size_mean > 0 ? stats.leaf_size_stddev / stats.leaf_size_mean : 0.0,
+              stats.leaf_size_max);
+  if (stats.leaf_size_target != 0) {
+    std::printf(
+        " (%.2f times the target of %zu)",
+        static_cast<double>(stats.leaf_size_max) / static_cast<double>(stats.leaf_size_target),
+        stats.leaf_size_target);
+  }
+  std::printf("\n");
   std::printf("codes          %zu dimensions, 1 + %u bits\n", stats.code_dim, stats.refine_bits);
   std::printf("in memory      %s%s\n", bytes_text(index.memory_usage_bytes()).c_str(),
               stats.index_is_mapped ? ", mapped from the file" : "");
@@ -61,7 +69,9 @@ void print_facts(const ClusteredIndex& index, std::uint64_t file_bytes) {
   }
   std::printf("leaves scanned for recall@%zu\n", kCalibrationK);
   for (const double target : kTargets) {
-    std::printf("  %-13g%zu\n", target, probes_for(index, target));
+    const std::size_t leaves = probes_for(index, target);
+    std::printf("  %-13g%zu, about %.0f codes\n", target, leaves,
+                static_cast<double>(leaves) * stats.leaf_size_mean);
   }
 }
 

@@ -41,6 +41,14 @@ nlohmann::json machine_facts() {
           {"version", version()},        {"threads", std::thread::hardware_concurrency()}};
 }
 
+std::uint64_t anonymous_bytes() {
+  std::ifstream in("/proc/self/status");
+  for (std::string line; std::getline(in, line);) {
+    if (line.rfind("RssAnon:", 0) == 0) return std::stoull(line.substr(8)) * 1024;
+  }
+  return 0;
+}
+
 std::uint64_t peak_rss_bytes() {
   rusage usage{};
   if (getrusage(RUSAGE_SELF, &usage) != 0) return 0;

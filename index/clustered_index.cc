@@ -11,10 +11,12 @@
 #include "base/parallel.h"
 #include "index/batch_searcher.h"
 #include "index/calibration.h"
+#include "index/cancellable_store.h"
 #include "index/index_data.h"
 #include "index/index_file.h"
 #include "index/progress.h"
 #include "index/searcher.h"
+#include "index/stream_builder.h"
 #include "index/tree_builder.h"
 #include "index/validate.h"
 #include "quantize/kernels/kernels.h"
@@ -112,9 +114,21 @@ ClusteredIndex ClusteredIndex::build(MatrixView vectors, const BuildOptions& opt
   impl->owned = std::move(built.data);
   impl->store = std::move(built.store);
   progress.start_phase("calibrate", 1);
-  impl->owned.calibration = index::calibrate(impl->owned.view(), *impl->store, options.threads);
+  const index::CancellableStore store({impl->store->contiguous(), vectors.rows, vectors.dim},
+                                      progress);
+  impl->owned.calibration = index::calibrate(impl->owned.view(), store, options.threads);
   impl->data = impl->owned.view();
   return ClusteredIndex(std::move(impl));
+}
+
+ClusteredIndex ClusteredIndex::build_file(const std::filesystem::path& path, VectorSource& source,
+                                          const BuildOptions& options,
+                                          std::span<const VectorId> ids, const SaveOptions& save) {
+  {
+    index::Progress progress(options.on_progress);
+    index::build_index_file(path, source, options, ids, save, progress);
+  }
+  return open(path);
 }
 
 ClusteredIndex ClusteredIndex::open(const std::filesystem::path& path, const OpenOptions& options) {
@@ -253,6 +267,7 @@ IndexStats ClusteredIndex::stats() const {
   stats.lists = data.lists.size();
   stats.leaves = data.num_leaves();
   stats.leaf_size_max = data.max_leaf_size();
+  stats.leaf_size_target = data.parameters.leaf_target;
   stats.leaf_size_mean = static_cast<double>(stats.rows) / static_cast<double>(stats.leaves);
   double variance = 0;
   for (const index::ListEntry& list : data.lists) {

@@ -44,7 +44,8 @@ struct IndexParameters {
   float max_norm = 0;              // inner product: the radius of the lifted sphere
   std::uint32_t ids_are_rows = 0;  // 1: ids are 0..rows-1, stored as 32 bits
   std::uint64_t blocks = 0;
-  std::uint64_t reserved = 0;
+  std::uint32_t leaf_target = 0;  // rows that a leaf was to have; 0: not recorded
+  std::uint32_t reserved = 0;
 };
 static_assert(sizeof(IndexParameters) == 64);
 

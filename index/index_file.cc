@@ -129,60 +129,122 @@ void read_range(const VectorStore& store, std::size_t first, std::size_t count, 
   store.read(rows, out);
 }
 
-void write_vectors(storage::ContainerWriter& writer, const VectorStore& store) {
+storage::ContainerInfo info_of(const IndexParameters& parameters) {
+  return {.kind = storage::ContainerKind::index,
+          .dim = parameters.dim,
+          .count = parameters.rows,
+          .metric = parameters.metric};
+}
+
+}  // namespace
+
+IndexFileWriter::IndexFileWriter(const std::filesystem::path& path,
+                                 const IndexParameters& parameters)
+    : writer_(path, info_of(parameters)) {}
+
+void IndexFileWriter::declare(const IndexData& data, std::size_t calibration_entries,
+                              bool has_vectors) {
+  const auto add = [&]<typename T>(SectionType type, std::span<const T> elements,
+                                   unsigned alignment = 6) {
+    return writer_.add_section(type, sizeof(T), elements.size(), alignment);
+  };
+  const std::size_t rows = data.rows();
+  parameters_ = writer_.add_section(SectionType::index_parameters, sizeof(IndexParameters), 1);
+  rotation_ = add(SectionType::rotation, data.rotation_signs);
+  mean_ = add(SectionType::mean, data.mean);
+  lists_ = add(SectionType::lists, data.lists);
+  centroid_scales_ = add(SectionType::centroid_scales, data.centroid_scales);
+  calibration_ =
+      writer_.add_section(SectionType::calibration, sizeof(CalibrationEntry), calibration_entries);
+  blocks_ = writer_.add_section(SectionType::blocks, 1,
+                                data.parameters.blocks * kernels::block_bytes(data.padded_dim()),
+                                kPageAlignment);
+  centroids_ = add(SectionType::centroids, data.centroids, kPageAlignment);
+  if (data.refine_code_bits() != 0) {
+    refine_codes_ = writer_.add_section(SectionType::refine_codes, data.refine_row_bytes(), rows,
+                                        kPageAlignment);
+  }
+  ids_ = data.parameters.ids_are_rows != 0 ? add(SectionType::ids, data.row_ids, kPageAlignment)
+                                           : add(SectionType::ids, data.ids, kPageAlignment);
+  id_order_ = add(SectionType::id_order, data.id_order, kPageAlignment);
+  if (!has_vectors) return;
+  vectors_ =
+      writer_.add_section(SectionType::vectors, data.dim() * sizeof(float), rows, kPageAlignment);
+}
+
+void IndexFileWriter::append_blocks(std::span<const std::uint8_t> blocks) {
+  writer_.append_to(blocks_, std::as_bytes(blocks));
+}
+
+void IndexFileWriter::append_refine_codes(std::span<const std::uint8_t> rows) {
+  if (!rows.empty()) writer_.append_to(refine_codes_, std::as_bytes(rows));
+}
+
+void IndexFileWriter::append_vectors(std::span<const float> rows) {
+  writer_.append_to(vectors_, std::as_bytes(rows));
+}
+
+IndexFileWriter::MappedRows IndexFileWriter::map() {
+  const auto bytes_of = [&](std::size_t section) {
+    const std::span<const std::byte> bytes = writer_.map(section);
+    return std::span(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+  };
+  const std::span<const std::byte> vectors = writer_.map(vectors_);
+  return {
+      .blocks = bytes_of(blocks_),
+      .refine_codes =
+          refine_codes_ == 0 ? std::span<const std::uint8_t>() : bytes_of(refine_codes_),
+      .vectors = {reinterpret_cast<const float*>(vectors.data()), vectors.size() / sizeof(float)}};
+}
+
+void IndexFileWriter::write_tables(const IndexData& data) {
+  const auto write = [&]<typename T>(std::size_t section, std::span<const T> elements) {
+    writer_.append_to(section, std::as_bytes(elements));
+  };
+  write(parameters_, std::span<const IndexParameters>(&data.parameters, 1));
+  write(rotation_, data.rotation_signs);
+  write(mean_, data.mean);
+  write(lists_, data.lists);
+  write(centroid_scales_, data.centroid_scales);
+  write(calibration_, data.calibration);
+  write(centroids_, data.centroids);
+  if (data.parameters.ids_are_rows != 0) {
+    write(ids_, data.row_ids);
+  } else {
+    write(ids_, data.ids);
+  }
+  write(id_order_, data.id_order);
+}
+
+void save_index(const std::filesystem::path& path, const IndexData& data, const VectorStore& store,
+                const SaveOptions& options) {
+  if (options.compression) storage::check_compression_options(*options.compression);
+  IndexFileWriter writer(path, data.parameters);
+  writer.declare(data, data.calibration.size(), !options.compression);
+  writer.append_blocks(data.blocks);
+  writer.append_refine_codes(data.refine_codes);
+  writer.write_tables(data);
+  if (options.compression) {
+    storage::write_coded_vectors(
+        writer.container(), store.rows(), store.dim(),
+        [&store](std::size_t first, std::size_t count, float* out) {
+          read_range(store, first, count, out);
+        },
+        *options.compression);
+    writer.container().commit();
+    return;
+  }
   const std::size_t dim = store.dim();
   const std::size_t batch =
       std::max<std::size_t>(1, (std::size_t{4} << 20) / (dim * sizeof(float)));
-  writer.begin_section(SectionType::vectors, dim * sizeof(float), store.rows(), kPageAlignment);
   std::vector<float> values;
   for (std::size_t first = 0; first < store.rows(); first += batch) {
     const std::size_t count = std::min(batch, store.rows() - first);
     values.resize(count * dim);
     read_range(store, first, count, values.data());
-    writer.append(std::as_bytes(std::span<const float>(values)));
+    writer.append_vectors(values);
   }
-}
-
-}  // namespace
-
-void save_index(const std::filesystem::path& path, const IndexData& data, const VectorStore& store,
-                const SaveOptions& options) {
-  if (options.compression) storage::check_compression_options(*options.compression);
-  storage::ContainerWriter writer(path, {.kind = storage::ContainerKind::index,
-                                         .dim = data.parameters.dim,
-                                         .count = data.parameters.rows,
-                                         .metric = data.parameters.metric});
-  writer.write_section(SectionType::index_parameters,
-                       std::span<const IndexParameters>(&data.parameters, 1));
-  writer.write_section(SectionType::rotation, data.rotation_signs);
-  writer.write_section(SectionType::mean, data.mean);
-  writer.write_section(SectionType::lists, data.lists);
-  writer.write_section(SectionType::centroid_scales, data.centroid_scales);
-  writer.write_section(SectionType::calibration, data.calibration);
-  writer.write_section(SectionType::blocks, data.blocks, kPageAlignment);
-  writer.write_section(SectionType::centroids, data.centroids, kPageAlignment);
-  if (data.refine_code_bits() != 0) {
-    writer.begin_section(SectionType::refine_codes, data.refine_row_bytes(), data.rows(),
-                         kPageAlignment);
-    writer.append(std::as_bytes(data.refine_codes));
-  }
-  if (data.parameters.ids_are_rows != 0) {
-    writer.write_section(SectionType::ids, data.row_ids, kPageAlignment);
-  } else {
-    writer.write_section(SectionType::ids, data.ids, kPageAlignment);
-  }
-  writer.write_section(SectionType::id_order, data.id_order, kPageAlignment);
-  if (options.compression) {
-    storage::write_coded_vectors(
-        writer, store.rows(), store.dim(),
-        [&store](std::size_t first, std::size_t count, float* out) {
-          read_range(store, first, count, out);
-        },
-        *options.compression);
-  } else {
-    write_vectors(writer, store);
-  }
-  writer.commit();
+  writer.container().commit();
 }
 
 IndexData load_index(const storage::ContainerReader& reader) {

@@ -1,9 +1,26 @@
 #include "index/list_encoder.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
+#include "base/parallel.h"
+#include "quantize/kernels/kernels.h"
+
 namespace cairn::index {
+namespace {
+
+void decode_centre(const OwnedIndexData& data, std::size_t list, std::size_t padded_dim,
+                   float* centre) {
+  if (list == 0) {
+    std::fill(centre, centre + padded_dim, 0.0f);
+    return;
+  }
+  kernels::active().decode_half(data.centroids.data() + (list - 1) * padded_dim,
+                                data.centroid_scales[list - 1], padded_dim, centre);
+}
+
+}  // namespace
 
 ListEncoder::ListEncoder(std::size_t padded_dim, unsigned refine_code_bits)
     : padded_dim_(padded_dim),
@@ -51,6 +68,60 @@ float ListEncoder::refine_sigma() const {
   return count_ == 0
              ? 0
              : static_cast<float>(std::sqrt(refine_variance_ / static_cast<double>(count_)));
+}
+
+quantize::Frame frame_of(const OwnedIndexData& data) {
+  return {static_cast<Metric>(data.parameters.metric), data.parameters.dim,
+          data.parameters.max_norm, data.mean, data.rotation_signs};
+}
+
+std::size_t refine_row_bytes(const OwnedIndexData& data) {
+  const unsigned bits = data.parameters.refine_bits;
+  return bits == 0 ? 0 : quantize::refine_row_bytes(data.parameters.padded_dim, bits + 1);
+}
+
+void encode_lists(OwnedIndexData& data, ListRange range, const RowAt& row_at, CodeTarget target,
+                  unsigned threads, Progress& progress) {
+  if (range.begin == range.end) return;
+  const quantize::Frame frame = frame_of(data);
+  const std::size_t padded_dim = frame.padded_dim();
+  const std::size_t refine_row = refine_row_bytes(data);
+  const std::uint64_t first_block = data.lists[range.begin].first_block;
+  const auto lists = data.lists.begin();
+  const auto first_leaf = std::find_if(lists + static_cast<std::ptrdiff_t>(range.begin),
+                                       lists + static_cast<std::ptrdiff_t>(range.end),
+                                       [](const ListEntry& list) { return list.level == 0; });
+  const std::uint64_t first_row = first_leaf == data.lists.end() ? 0 : first_leaf->first_child;
+  const auto encode = [&](std::size_t begin, std::size_t end, unsigned) {
+    ListEncoder encoder(padded_dim, refine_row == 0 ? 0 : data.parameters.refine_bits + 1);
+    std::vector<float> centre(padded_dim);
+    std::vector<float> lifted(frame.lifted_dim());
+    std::vector<float> child(padded_dim);
+    for (std::size_t i = range.begin + begin; i < range.begin + end; ++i) {
+      ListEntry& list = data.lists[i];
+      const bool is_leaf = list.level == 0;
+      decode_centre(data, i, padded_dim, centre.data());
+      encoder.begin(
+          centre.data(),
+          target.blocks + (list.first_block - first_block) * kernels::block_bytes(padded_dim),
+          is_leaf && refine_row != 0
+              ? target.refine_codes + (list.first_child - first_row) * refine_row
+              : nullptr);
+      for (std::size_t c = list.first_child; c < list.first_child + list.num_children; ++c) {
+        if (is_leaf) {
+          frame.lift(row_at(c), lifted.data());
+          frame.rotate(lifted.data(), child.data());
+        } else {
+          decode_centre(data, c, padded_dim, child.data());
+        }
+        encoder.add(child.data());
+      }
+      list.scan_sigma = encoder.scan_sigma();
+      list.refine_sigma = encoder.refine_sigma();
+      progress.advance(is_leaf ? list.num_children : 0);
+    }
+  };
+  base::parallel_chunks(range.end - range.begin, 4, threads, encode);
 }
 
 }  // namespace cairn::index

@@ -2,8 +2,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
+#include "index/index_data.h"
+#include "index/progress.h"
 #include "quantize/list_code.h"
 
 namespace cairn::index {
@@ -38,5 +41,30 @@ class ListEncoder {
   std::vector<std::uint8_t> bits_;
   std::vector<std::uint16_t> values_;
 };
+
+// Lists [begin, end) of a plan.
+struct ListRange {
+  std::size_t begin = 0;
+  std::size_t end = 0;
+};
+
+// Where the codes of a range go: the first block of its first list, and the refine row of its first
+// row. Zero-initialised.
+struct CodeTarget {
+  std::uint8_t* blocks = nullptr;
+  std::uint8_t* refine_codes = nullptr;
+};
+
+// The caller's vector [dim] that is `row` in leaf order.
+using RowAt = std::function<const float*(std::size_t row)>;
+
+quantize::Frame frame_of(const OwnedIndexData& data);
+// 0 without refine codes.
+std::size_t refine_row_bytes(const OwnedIndexData& data);
+
+// Codes of the children of some lists of `data`, whose lists and centroids are set; sets the lists'
+// error scales. Advances `progress` by rows.
+void encode_lists(OwnedIndexData& data, ListRange range, const RowAt& row_at, CodeTarget target,
+                  unsigned threads, Progress& progress);
 
 }  // namespace cairn::index

@@ -14,6 +14,7 @@ namespace cairn::index {
 namespace {
 
 constexpr std::size_t kSamplesPerPart = 64;
+constexpr std::size_t kSeedIterations = 3;                  // more do not show after the passes
 constexpr std::size_t kPasses = 5;                          // over all points
 constexpr std::size_t kBlockBytes = std::size_t{16} << 20;  // of points handled at once
 constexpr std::size_t kLoadBlock = 1024;                    // points loaded at once
@@ -66,7 +67,7 @@ std::vector<float> seed_centroids(MatrixView points, std::size_t parts,
   const auto groups = static_cast<std::size_t>(std::sqrt(static_cast<double>(parts)) + 0.5);
   const KmeansResult top = kmeans(points,
                                   {.clusters = std::clamp<std::size_t>(groups, 1, points.rows),
-                                   .iterations = options.iterations,
+                                   .iterations = std::min(kSeedIterations, options.iterations),
                                    .seed = options.seed,
                                    .threads = options.threads},
                                   checkpoint);
@@ -80,7 +81,7 @@ std::vector<float> seed_centroids(MatrixView points, std::size_t parts,
     const auto wanted = static_cast<std::size_t>(share * static_cast<double>(parts) + 0.5);
     pieces[g] = kmeans({rows.data(), size, points.dim},
                        {.clusters = std::clamp<std::size_t>(wanted, 1, size),
-                        .iterations = options.iterations,
+                        .iterations = std::min(kSeedIterations, options.iterations),
                         .seed = options.seed + 1 + g,
                         .threads = 1},
                        checkpoint)
@@ -93,24 +94,39 @@ std::vector<float> seed_centroids(MatrixView points, std::size_t parts,
   return centroids;
 }
 
+std::size_t sample_size(std::size_t n, std::size_t parts, const PartitionOptions& options) {
+  const std::size_t allowed =
+      std::max(parts, std::min(kSamplesPerPart * parts, options.max_sample_rows));
+  return std::min(n, allowed);
+}
+
+void start_phase(const PartitionOptions& options, const char* phase, std::size_t total) {
+  if (options.progress != nullptr) options.progress->start_phase(phase, total);
+}
+
+void advance(const PartitionOptions& options, std::size_t work) {
+  if (options.progress != nullptr) options.progress->advance(work);
+}
+
 // Every point to its nearest centroid.
 PartSums assign_all(const PointSource& points, const CentroidTable& table, std::size_t parts,
-                    unsigned threads, const Checkpoint& checkpoint,
+                    const PartitionOptions& options, const Checkpoint& checkpoint,
                     std::vector<std::uint32_t>& assignment) {
   const std::size_t dim = points.dim();
   const std::size_t block =
-      std::clamp<std::size_t>(kBlockBytes / (dim * sizeof(float)), 1024, 32768);
+      std::clamp<std::size_t>(kBlockBytes / (dim * sizeof(float)), 256, 32768);
   PartSums sums(parts, dim);
   std::vector<float> rows(std::min(block, points.rows()) * dim);
   std::vector<std::uint32_t> nearest;
   for (std::size_t first = 0; first < points.rows(); first += block) {
     checkpoint();
     nearest.resize(std::min(block, points.rows() - first));
-    points.read(first, nearest.size(), threads, rows.data());
-    table.find_nearest(rows.data(), nearest.size(), threads, nearest.data());
-    sums.add(rows.data(), nearest, threads);
+    points.read(first, nearest.size(), options.threads, rows.data());
+    table.find_nearest(rows.data(), nearest.size(), options.threads, nearest.data());
+    sums.add(rows.data(), nearest, options.threads);
     std::copy(nearest.begin(), nearest.end(),
               assignment.begin() + static_cast<std::ptrdiff_t>(first));
+    advance(options, nearest.size());
   }
   return sums;
 }
@@ -142,7 +158,7 @@ class Passes {
     const std::size_t parts = centroids_.rows.size() / sample_.dim;
     const CentroidTable table({centroids_.rows.data(), parts, sample_.dim}, penalties_,
                               options_.seed, options_.threads, checkpoint_);
-    return assign_all(points, table, parts, options_.threads, checkpoint_, assignment);
+    return assign_all(points, table, parts, options_, checkpoint_, assignment);
   }
 
   // Moves the centroids by what assign() returned; `sampled` are the members of each part that are
@@ -310,25 +326,27 @@ Partition partition_points(const PointSource& points, const PartitionOptions& op
   const std::size_t n = points.rows();
   const std::size_t dim = points.dim();
   const std::size_t parts = (n + options.target_size - 1) / options.target_size;
+  if (n == 0) return finish(points, group_by({}, 0), PartSums(0, dim), options, checkpoint);
   base::Random random(options.seed);
-  const std::vector<std::uint32_t> sample =
-      sample_rows(n, std::min(n, kSamplesPerPart * parts), random);
+  const std::vector<std::uint32_t> sample = sample_rows(n, sample_size(n, parts, options), random);
+  const std::size_t sample_passes = parts > 1 ? options.iterations : 0;
+  const std::size_t passes_over_all = parts > 1 ? kPasses : 1;
+  start_phase(options, "cluster", sample.size() * sample_passes);
   const std::vector<float> sampled = load_all(points, sample, options.threads);
   const MatrixView view{sampled.data(), sample.size(), dim};
-  if (n == 0) return finish(points, group_by({}, 0), PartSums(0, dim), options, checkpoint);
-
   Passes passes(view, seed_centroids(view, parts, options, checkpoint), options, checkpoint);
   const auto target = static_cast<double>(options.target_size);
   const double share = static_cast<double>(sample.size()) / static_cast<double>(n);
   std::vector<std::uint32_t> sample_parts(sample.size());
-  for (std::size_t pass = 0; parts > 1 && pass < options.iterations; ++pass) {
+  for (std::size_t pass = 0; pass < sample_passes; ++pass) {
     const PartSums sums = passes.assign(DensePoints(view), sample_parts);
     passes.move(sums, group_by(sample_parts, sums.parts()), target * share);
   }
+  start_phase(options, "assign", n * passes_over_all);
   std::vector<std::uint32_t> assignment(n);
   for (std::size_t pass = 1;; ++pass) {
     const PartSums sums = passes.assign(points, assignment);
-    if (pass == kPasses || parts == 1) {
+    if (pass == passes_over_all) {
       return finish(points, group_by(assignment, sums.parts()), sums, options, checkpoint);
     }
     for (std::size_t i = 0; i < sample.size(); ++i) sample_parts[i] = assignment[sample[i]];

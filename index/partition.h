@@ -7,6 +7,7 @@
 
 #include "index/kmeans.h"
 #include "index/point_source.h"
+#include "index/progress.h"
 
 namespace cairn::index {
 
@@ -15,7 +16,9 @@ struct PartitionOptions {
   std::size_t max_size = 256;     // hard cap
   std::size_t iterations = 8;     // passes over the sample
   std::uint64_t seed = 1;
+  std::size_t max_sample_rows = ~std::size_t{0};
   unsigned threads = 1;
+  Progress* progress = nullptr;  // if set, told of the phases "cluster" and "assign"
 };
 
 // Points in compact parts, each with its mean. Parts that follow one another lie near one another.

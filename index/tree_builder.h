@@ -20,10 +20,8 @@ struct BuiltIndex {
   std::unique_ptr<VectorStore> store;
 };
 
-// Everything of ClusteredIndex::build but the calibration:
-//   validate -> lift and centre -> partition the rows into leaves, the leaves into inner nodes
-//   until one node can hold them -> rotate centroids and rows, encode each list -> vectors in leaf
-//   order.
+// Everything of ClusteredIndex::build but the calibration: the plan (tree_plan.h), the codes of
+// each list, the vectors in leaf order.
 BuiltIndex build_tree(MatrixView vectors, const BuildOptions& options,
                       std::span<const VectorId> ids, Progress& progress);
 

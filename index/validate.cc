@@ -54,24 +54,37 @@ bool is_acceptable(float norm2, Metric metric) noexcept {
 }  // namespace
 
 void validate_rows(MatrixView vectors, Metric metric, const char* what, unsigned threads) {
+  validate_shape(vectors.rows, vectors.dim, what);
+  validate_data(vectors, what);
+  validate_values(vectors, 0, metric, what, threads);
+}
+
+void validate_data(MatrixView vectors, const char* what) {
+  if (vectors.rows > 0 && vectors.data == nullptr) {
+    refuse(std::string(what) + ": no data for " + std::to_string(vectors.rows) + " rows");
+  }
+}
+
+void validate_shape(std::size_t rows, std::size_t dim, const char* what) {
   const std::string name = what;
-  if (vectors.dim < 1 || vectors.dim > kMaxDim) {
-    refuse(name + ": dimension is " + std::to_string(vectors.dim) + "; expected 1 to " +
+  if (dim < 1 || dim > kMaxDim) {
+    refuse(name + ": dimension is " + std::to_string(dim) + "; expected 1 to " +
            std::to_string(kMaxDim));
   }
-  if (vectors.rows > kMaxRows) {
-    refuse(name + ": " + std::to_string(vectors.rows) + " rows; expected at most " +
+  if (rows > kMaxRows) {
+    refuse(name + ": " + std::to_string(rows) + " rows; expected at most " +
            std::to_string(kMaxRows));
   }
-  if (vectors.rows > 0 && vectors.data == nullptr) {
-    refuse(name + ": no data for " + std::to_string(vectors.rows) + " rows");
-  }
-  std::atomic<std::size_t> first_bad{vectors.rows};
-  base::parallel_chunks(vectors.rows, kRowsPerTask, base::resolve_threads(threads),
+}
+
+void validate_values(MatrixView block, std::size_t first_row, Metric metric, const char* what,
+                     unsigned threads) {
+  std::atomic<std::size_t> first_bad{block.rows};
+  base::parallel_chunks(block.rows, kRowsPerTask, base::resolve_threads(threads),
                         [&](std::size_t begin, std::size_t end, unsigned) {
                           if (begin > first_bad.load(std::memory_order_relaxed)) return;
                           for (std::size_t row = begin; row < end; ++row) {
-                            if (is_acceptable(squared_norm(vectors.row(row), vectors.dim), metric))
+                            if (is_acceptable(squared_norm(block.row(row), block.dim), metric))
                               continue;
                             std::size_t seen = first_bad.load(std::memory_order_relaxed);
                             while (row < seen && !first_bad.compare_exchange_weak(seen, row)) {
@@ -80,8 +93,9 @@ void validate_rows(MatrixView vectors, Metric metric, const char* what, unsigned
                           }
                         });
   const std::size_t row = first_bad.load();
-  if (row < vectors.rows) {
-    refuse_row(vectors.row(row), vectors.dim, name + ": row " + std::to_string(row), ", column ");
+  if (row < block.rows) {
+    refuse_row(block.row(row), block.dim,
+               std::string(what) + ": row " + std::to_string(first_row + row), ", column ");
   }
 }
 

@@ -25,6 +25,13 @@ inline constexpr float kMinSquaredNorm = std::numeric_limits<float>::min();
 // values".
 void validate_rows(MatrixView vectors, Metric metric, const char* what, unsigned threads);
 
+// Its parts: the shape of all rows, that there is data if there are rows, and the values of some,
+// of which the first is row `first_row` to the reader of the message.
+void validate_shape(std::size_t rows, std::size_t dim, const char* what);
+void validate_data(MatrixView vectors, const char* what);
+void validate_values(MatrixView block, std::size_t first_row, Metric metric, const char* what,
+                     unsigned threads);
+
 // The same of one query, whose dimension must be `dim`.
 void validate_query(std::span<const float> query, std::size_t dim, Metric metric);
 

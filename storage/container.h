@@ -66,7 +66,13 @@ class ContainerWriter {
   ContainerWriter(const ContainerWriter&) = delete;
   ContainerWriter& operator=(const ContainerWriter&) = delete;
 
-  // Declares the next section, of exactly element_size * count bytes to be append()ed.
+  // Declares the next section, of exactly element_size * count bytes, and returns its number. Its
+  // bytes may come while others are still incomplete, by append_to().
+  std::size_t add_section(SectionType type, std::uint64_t element_size, std::uint64_t count,
+                          unsigned alignment_log2 = 6);
+  void append_to(std::size_t section, std::span<const std::byte> bytes);
+
+  // The same for one section after another: declares the next one, which append() fills.
   void begin_section(SectionType type, std::uint64_t element_size, std::uint64_t count,
                      unsigned alignment_log2 = 6);
   void append(std::span<const std::byte> bytes);
@@ -81,6 +87,10 @@ class ContainerWriter {
     begin_section(type, sizeof(T), elements.size(), alignment_log2);
     append(std::as_bytes(elements));
   }
+
+  // The bytes of a complete section, mapped from the file that is being written. Valid as long as
+  // the writer.
+  std::span<const std::byte> map(std::size_t section);
 
   // Writes checksums, table, header and trailer; fsync, rename to the target, fsync the directory.
   void commit();

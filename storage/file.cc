@@ -106,6 +106,21 @@ File File::open_for_reading(const std::filesystem::path& path) {
   return file;
 }
 
+File File::create_temporary(const std::filesystem::path& directory) {
+  int descriptor =
+      retry([&] { return ::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600); });
+  if (descriptor < 0) {  // no such thing here: a name, for a moment
+    std::filesystem::path path;
+    with_unused_name([&](const std::string& candidate) {
+      path = directory / candidate;
+      return descriptor = ::open(path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+    });
+    if (descriptor < 0) fail_io("cannot create a temporary file in", directory, errno);
+    ::unlink(path.c_str());
+  }
+  return {descriptor, directory / "(temporary file)"};
+}
+
 std::uint64_t File::size() const {
   struct stat status {};
   if (::fstat(descriptor_, &status) != 0) fail_io("cannot inspect", path_, errno);
@@ -198,7 +213,7 @@ AtomicFile::AtomicFile(const std::filesystem::path& target, bool may_be_nameless
 
 bool AtomicFile::open_without_name() {
   const int descriptor =
-      ::openat(directory_.descriptor(), ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+      ::openat(directory_.descriptor(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
   if (descriptor < 0) return false;
   file_ = File(descriptor, target_);
   // commit() will need /proc, which some containers go without.
@@ -208,7 +223,7 @@ bool AtomicFile::open_without_name() {
 void AtomicFile::open_with_temporary_name() {
   int descriptor = -1;
   std::string name = with_unused_name([&](const std::string& candidate) {
-    const int flags = O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC;
+    const int flags = O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC;
     return descriptor = ::openat(directory_.descriptor(), candidate.c_str(), flags, 0666);
   });
   if (descriptor < 0) {

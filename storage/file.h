@@ -33,6 +33,10 @@ class File {
   // Throws not_found if there is no such file, io if it cannot be opened or is not a regular file.
   static File open_for_reading(const std::filesystem::path& path);
 
+  // An empty file to read and write that has no name, so that nothing is left of it whatever ends
+  // the process. Throws io if nothing can be created in `directory`.
+  static File create_temporary(const std::filesystem::path& directory);
+
   std::uint64_t size() const;
   FileStamp stamp() const;
   // Fills `bytes` from `offset` on; a file that ends before is Error(io).

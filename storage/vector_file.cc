@@ -10,6 +10,7 @@
 
 #include "cairn/error.h"
 #include "cairn/io.h"
+#include "cairn/vector_source.h"
 
 #include "storage/file.h"
 #include "storage/vector_file_layout.h"
@@ -69,45 +70,65 @@ void convert(const File& file, const VectorLayout& layout, const std::byte* byte
   }
 }
 
+// Values [first, first + count), counted over all rows.
 template <typename Target, typename Source>
-void read_dense(const File& file, const VectorLayout& layout, std::uint64_t count, Target* out) {
+void read_dense(const File& file, const VectorLayout& layout, std::uint64_t first,
+                std::uint64_t count, Target* out) {
   if constexpr (std::is_same_v<Target, Source>) {
-    file.read_at(layout.first_value, std::as_writable_bytes(std::span(out, count)));
+    file.read_at(layout.first_value + first * sizeof(Source),
+                 std::as_writable_bytes(std::span(out, count)));
   } else {
     std::vector<std::byte> buffer(std::min<std::uint64_t>(kReadBytes, count * sizeof(Source)));
     const std::uint64_t capacity = kReadBytes / sizeof(Source);
-    for (std::uint64_t first = 0; first < count; first += capacity) {
-      const std::uint64_t n = std::min(capacity, count - first);
+    for (std::uint64_t done = 0; done < count; done += capacity) {
+      const std::uint64_t n = std::min(capacity, count - done);
       const std::span<std::byte> bytes = std::span(buffer).first(n * sizeof(Source));
-      file.read_at(layout.first_value + first * sizeof(Source), bytes);
-      convert<Target, Source>(file, layout, bytes.data(), first, n, out + first);
+      file.read_at(layout.first_value + (first + done) * sizeof(Source), bytes);
+      convert<Target, Source>(file, layout, bytes.data(), first + done, n, out + done);
     }
   }
 }
 
-// Rows that each repeat the dimension.
+// Rows [first, first + count) that each repeat the dimension.
 template <typename Target, typename Source>
-void read_prefixed(const File& file, const VectorLayout& layout, std::uint64_t rows, Target* out) {
+void read_prefixed(const File& file, const VectorLayout& layout, std::uint64_t first,
+                   std::uint64_t count, Target* out) {
   const std::uint64_t row_bytes = layout.row_gap + layout.dim * sizeof(Source);
   const std::uint64_t capacity = std::max<std::uint64_t>(1, kReadBytes / row_bytes);
-  std::vector<std::byte> buffer(std::min(capacity, rows) * row_bytes);
-  for (std::uint64_t first = 0; first < rows; first += capacity) {
-    const std::uint64_t n = std::min(capacity, rows - first);
-    file.read_at(first * row_bytes, std::span(buffer).first(n * row_bytes));
+  std::vector<std::byte> buffer(std::min(capacity, count) * row_bytes);
+  for (std::uint64_t done = 0; done < count; done += capacity) {
+    const std::uint64_t n = std::min(capacity, count - done);
+    file.read_at((first + done) * row_bytes, std::span(buffer).first(n * row_bytes));
     for (std::uint64_t i = 0; i < n; ++i) {
       const std::byte* const row = buffer.data() + i * row_bytes;
       std::int32_t dim;
       std::memcpy(&dim, row, sizeof dim);
       if (static_cast<std::uint64_t>(dim) != layout.dim) {
         fail_vector_file(ErrorCode::corrupt, file.path(),
-                         "row " + std::to_string(first + i) + " has dimension " +
+                         "row " + std::to_string(first + done + i) + " has dimension " +
                              std::to_string(dim) + "; expected " + std::to_string(layout.dim) +
                              " as in row 0");
       }
-      convert<Target, Source>(file, layout, row + layout.row_gap, (first + i) * layout.dim,
-                              layout.dim, out + (first + i) * layout.dim);
+      convert<Target, Source>(file, layout, row + layout.row_gap, (first + done + i) * layout.dim,
+                              layout.dim, out + (done + i) * layout.dim);
     }
   }
+}
+
+template <typename Target>
+void read_rows(const File& file, const VectorLayout& layout, std::uint64_t first,
+               std::uint64_t count, Target* out) {
+  storage::visit_element_type(layout.element, [&]<typename Source>(std::type_identity<Source>) {
+    if constexpr (std::is_integral_v<Target> && std::is_floating_point_v<Source>) {
+      fail_vector_file(ErrorCode::invalid_argument, file.path(),
+                       std::string("holds ") + storage::element_name(layout.element) +
+                           " values; expected integers");
+    } else if (layout.row_gap == 0) {
+      read_dense<Target, Source>(file, layout, first * layout.dim, count * layout.dim, out);
+    } else {
+      read_prefixed<Target, Source>(file, layout, first, count, out);
+    }
+  });
 }
 
 template <typename Target>
@@ -116,17 +137,7 @@ Matrix<Target> read_matrix(const File& file, const VectorLayout& layout, std::ui
   matrix.rows = std::min(layout.rows, max_rows);
   matrix.dim = layout.dim;
   matrix.values.resize(matrix.rows * matrix.dim);
-  storage::visit_element_type(layout.element, [&]<typename Source>(std::type_identity<Source>) {
-    if constexpr (std::is_integral_v<Target> && std::is_floating_point_v<Source>) {
-      fail_vector_file(ErrorCode::invalid_argument, file.path(),
-                       std::string("holds ") + storage::element_name(layout.element) +
-                           " values; expected integers");
-    } else if (layout.row_gap == 0) {
-      read_dense<Target, Source>(file, layout, matrix.rows * matrix.dim, matrix.values.data());
-    } else {
-      read_prefixed<Target, Source>(file, layout, matrix.rows, matrix.values.data());
-    }
-  });
+  read_rows<Target>(file, layout, 0, matrix.rows, matrix.values.data());
   return matrix;
 }
 
@@ -143,6 +154,22 @@ OpenVectorFile open_vector_file(const std::filesystem::path& path) {
 }
 
 }  // namespace
+
+struct FileVectorSource::Impl {
+  OpenVectorFile open;
+};
+
+FileVectorSource::FileVectorSource(const std::filesystem::path& path)
+    : impl_(std::make_unique<Impl>(Impl{open_vector_file(path)})) {}
+
+FileVectorSource::~FileVectorSource() = default;
+
+std::size_t FileVectorSource::rows() const noexcept { return impl_->open.layout.rows; }
+std::size_t FileVectorSource::dim() const noexcept { return impl_->open.layout.dim; }
+
+void FileVectorSource::read(std::size_t first, std::size_t count, float* out) {
+  read_rows<float>(impl_->open.file, impl_->open.layout, first, count, out);
+}
 
 VectorFileInfo read_vector_file_info(const std::filesystem::path& path) {
   const auto [file, layout] = open_vector_file(path);

@@ -10,4 +10,5 @@
 #include "cairn/options.h"
 #include "cairn/stats.h"
 #include "cairn/types.h"
+#include "cairn/vector_source.h"
 #include "cairn/vector_store.h"

@@ -14,6 +14,7 @@
 #include "cairn/options.h"
 #include "cairn/stats.h"
 #include "cairn/types.h"
+#include "cairn/vector_source.h"
 #include "cairn/vector_store.h"
 
 namespace cairn {
@@ -42,6 +43,21 @@ class CAIRN_EXPORT ClusteredIndex {
   /// Cost: about O(n * sqrt(n) * dim) at the worst, on options.threads threads.
   static ClusteredIndex build(MatrixView vectors, const BuildOptions& options = {},
                               std::span<const VectorId> ids = {});
+
+  /// Builds an index of the rows of `source` into a new file at `path` and opens it. The rows need
+  /// not fit into memory: anonymous memory stays below options.memory_limit_bytes. The file is byte
+  /// for byte the one that build() of the same rows and save() would write.
+  ///
+  /// Takes temporary disk space of the rows as float32 beside `path`, in a file without a name
+  /// (twice that if `save` has vectors encoded); if anything fails, nothing is left and `path` is
+  /// as it was.
+  /// @throws Error as build() does, and invalid_argument for a memory limit that is too low (the
+  ///   least is named); io (no such directory, disk full, ...); whatever `source` throws.
+  /// Cost: some eight passes over the rows; see docs/performance.md.
+  static ClusteredIndex build_file(const std::filesystem::path& path, VectorSource& source,
+                                   const BuildOptions& options = {},
+                                   std::span<const VectorId> ids = {},
+                                   const SaveOptions& save = {});
 
   /// Opens a saved index by mapping its file: no section is copied, full vectors are served from
   /// the mapping (is_using_mmap() is true, unless they are encoded). Ready in milliseconds whatever

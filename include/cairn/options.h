@@ -12,7 +12,7 @@ namespace cairn {
 
 /// A step of a build. Reports come one at a time, from any of the build's threads.
 struct BuildProgress {
-  const char* phase;  ///< "validate", "cluster", "assign", "encode", ...; a string literal
+  const char* phase;  ///< "validate", "cluster", "assign", "encode", ...: never freed
   std::size_t done;   ///< work units of this phase finished
   std::size_t total;  ///< work units of this phase
   double seconds;     ///< since the build began
@@ -25,12 +25,15 @@ using ProgressCallback = std::function<bool(const BuildProgress&)>;
 /// How an index is built. The defaults are meant to be right; 0 means "chosen from the data".
 struct BuildOptions {
   Metric metric = Metric::l2;
-  std::size_t branching_factor = 0;   ///< children per inner node; 0, or 2 to 65,536
-  std::size_t max_leaf_size = 0;      ///< vectors per leaf, a hard cap; 0, or at least 1
-  std::size_t max_iterations = 8;     ///< k-means iterations
-  unsigned refine_bits = 4;           ///< extra bits per dimension for the second estimate, 0 to 8
-  std::uint64_t seed = 1;             ///< same seed and data: the same index, whatever the threads
-  unsigned threads = 0;               ///< 0: all cores
+  std::size_t branching_factor = 0;  ///< children per inner node; 0, or 2 to 65,536
+  std::size_t max_leaf_size = 0;     ///< vectors per leaf, a hard cap; 0, or at least 1
+  std::size_t max_iterations = 8;    ///< k-means iterations
+  unsigned refine_bits = 4;          ///< extra bits per dimension for the second estimate, 0 to 8
+  std::uint64_t seed = 1;            ///< same seed and data: the same index, whatever the threads
+  unsigned threads = 0;              ///< 0: all cores
+  /// Anonymous memory that build_file() may take; 0: a quarter of the rows as float32, at least
+  /// 1 GiB. A lower limit than this leads to another sample, and so to another index.
+  std::uint64_t memory_limit_bytes = 0;
   ProgressCallback on_progress = {};  ///< may be empty
 };
 

@@ -61,6 +61,7 @@ struct IndexStats {
   double leaf_size_mean = 0;
   double leaf_size_stddev = 0;
   std::size_t leaf_size_max = 0;
+  std::size_t leaf_size_target = 0;     ///< what the build aimed at; 0: the file does not tell
   std::uint64_t code_bytes = 0;         ///< binary codes and their factors, tree nodes included
   std::uint64_t centroid_bytes = 0;     ///< exact centroids and the list table
   std::uint64_t refine_bytes = 0;       ///< refine codes

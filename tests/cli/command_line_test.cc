@@ -122,6 +122,8 @@ TEST_F(CommandLine, InfoDescribesTheIndex) {
   const std::string text = succeed({"info", data("base.cairn")});
   EXPECT_THAT(text, HasSubstr("3000 vectors of 24 dimensions, metric l2"));
   EXPECT_THAT(text, HasSubstr("leaves scanned for recall@10"));
+  EXPECT_THAT(text, HasSubstr(" times the target of 64)"));
+  EXPECT_THAT(text, HasSubstr(" codes\n"));
   const auto json = nlohmann::json::parse(succeed({"info", "--json", data("base.cairn")}));
   EXPECT_EQ(json["index"]["rows"], kRows);
   EXPECT_EQ(json["index"]["dim"], kDim);
@@ -255,6 +257,24 @@ TEST_F(CommandLine, HelpAndVersionSucceed) {
   for (const char* command : {"build", "search", "bench", "truth", "info", "verify", "convert"}) {
     EXPECT_THAT(succeed({command, "--help"}), HasSubstr("Usage: cairn "));
   }
+}
+
+TEST_F(CommandLine, ReportsWhatABuildTook) {
+  const std::vector<std::string> build = {"build",    "--input",       data("base.fbin"),
+                                          "--output", path("b.cairn"), "--memory-limit"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), build.begin(), build.end());
+    return more;
+  };
+  EXPECT_THAT(succeed(with({"256M"})), HasSubstr(", encode 0."));
+  const auto json = nlohmann::json::parse(succeed(with({"1GiB", "--json"})));
+  EXPECT_EQ(json.at("index").at("rows"), kRows);
+  EXPECT_EQ(json.at("phases").front().at("name"), "validate");
+  EXPECT_EQ(json.at("phases").back().at("name"), "write");
+  EXPECT_GT(json.at("peak_anonymous_bytes"), 1000);
+  std::filesystem::remove(path("b.cairn"));
+  EXPECT_THAT(fail(1, with({"1M"})), HasSubstr("memory_limit_bytes: expected at least"));
+  fail(2, with({"much"}));
 }
 
 TEST_F(CommandLine, NamesWhatIsWrongWithItsInput) {

@@ -2,11 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/resource.h>
 
 #include "storage/container.h"
 #include "tests/util/expect_error.h"
+#include "tests/util/file_size_limit.h"
 #include "tests/util/sample_container.h"
 #include "tests/util/temp_dir.h"
 
@@ -14,6 +13,7 @@ namespace cairn::storage {
 namespace {
 
 using cairn::test::expect_error;
+using cairn::test::FileSizeLimit;
 using cairn::test::random_bytes;
 using cairn::test::read_file;
 using cairn::test::sample_info;
@@ -22,24 +22,6 @@ using cairn::test::TempDir;
 using cairn::test::write_sample_container;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-
-// Lets no file of this process grow beyond `bytes`: a full disk that needs no privileges.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) : old_handler_(signal(SIGXFSZ, SIG_IGN)) {
-    getrlimit(RLIMIT_FSIZE, &old_limit_);
-    const rlimit limit{bytes, old_limit_.rlim_max};
-    setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FileSizeLimit() {
-    setrlimit(RLIMIT_FSIZE, &old_limit_);
-    signal(SIGXFSZ, old_handler_);
-  }
-
- private:
-  rlimit old_limit_{};
-  void (*old_handler_)(int);
-};
 
 TEST(ContainerWriter, WritesWhatAReaderReads) {
   const TempDir dir;
@@ -67,6 +49,31 @@ TEST(ContainerWriter, WritesTheSameBytesForTheSameData) {
   const TempDir dir;
   write_sample_container(dir / "a");
   write_sample_container(dir / "b");
+  EXPECT_EQ(read_file(dir / "a"), read_file(dir / "b"));
+}
+
+TEST(ContainerWriter, FillsSectionsSideBySide) {
+  const TempDir dir;
+  write_sample_container(dir / "a");
+  ContainerWriter writer(dir / "b", sample_info());
+  std::vector<std::size_t> sections;
+  for (const auto& sample : sample_sections()) {
+    sections.push_back(
+        writer.add_section(sample.type, sample.element_size, sample.count, sample.alignment_log2));
+  }
+  // In pieces of 700 bytes, the last section first.
+  for (std::size_t begin = 0; begin < 150'000; begin += 700) {
+    for (std::size_t i = sections.size(); i-- > 0;) {
+      const auto bytes = sample_sections()[i].bytes();
+      if (begin >= bytes.size()) continue;
+      const std::size_t count = std::min<std::size_t>(700, bytes.size() - begin);
+      writer.append_to(sections[i], std::span(bytes).subspan(begin, count));
+    }
+  }
+  for (std::size_t i = 0; i < sections.size(); ++i) {
+    EXPECT_TRUE(std::ranges::equal(writer.map(sections[i]), sample_sections()[i].bytes()));
+  }
+  writer.commit();
   EXPECT_EQ(read_file(dir / "a"), read_file(dir / "b"));
 }
 
