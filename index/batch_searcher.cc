@@ -166,12 +166,11 @@ void BatchSearcher::scan_leaf(const IndexData& data, std::span<const Visit> visi
   kernels::active().scan_blocks_many(data.block(list.first_block), list.num_children,
                                      data.padded_dim(), list.first_child,
                                      data.block(next.first_block), tasks, visits.size());
-  const std::size_t row_bytes = data.refine_row_bytes();
   for (std::size_t i = 0; i < visits.size(); ++i) {
     Survivors& survivors = survivors_[side][i];
     survivors.count = tasks[i].found;
     for (std::size_t j = 0; j < survivors.count; ++j) {
-      base::prefetch(data.refine_codes.data() + survivors.rows[j] * row_bytes, row_bytes);
+      data.prefetch_refine_row(survivors.rows[j]);
     }
   }
 }

@@ -16,11 +16,11 @@ namespace cairn::index {
 std::vector<CalibrationEntry> calibrate(const IndexData& data, const VectorStore& store,
                                         unsigned threads);
 
-// Leaves to scan for `target_recall` at `k`, interpolated between entries (without entries: all).
 // The standard deviations that bounds take off their estimates where this recall is wanted:
 // one-sided z-scores.
 float deviations_for(float target_recall);
 
+// Leaves to scan for `target_recall` at `k`, interpolated between entries (without entries: all).
 std::size_t probes_for(const IndexData& data, float target_recall, std::size_t k);
 
 }  // namespace cairn::index

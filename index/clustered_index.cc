@@ -44,12 +44,18 @@ index::Searcher& thread_searcher() {
 }
 
 // Queries that one thread searches together: enough to meet often in a leaf, few enough for what
-// they hold to stay in the second-level cache, and a share for each thread.
-std::size_t batch_size(const index::IndexData& data, std::size_t queries, unsigned threads) {
+// visits need of them to stay in the second-level cache and for their candidates, some dozens for
+// each result, not to fill memory; and a share for each thread.
+std::size_t batch_size(const index::IndexData& data, const index::SearchRequest& request,
+                       std::size_t queries, unsigned threads) {
+  constexpr std::size_t kCandidateBytes = std::size_t{32} << 20;
   constexpr std::size_t kCacheBytes = std::size_t{1} << 20;
   const std::size_t query_bytes = data.padded_dim() * 6;  // the table and the integers
   const std::size_t most = std::clamp<std::size_t>(kCacheBytes / query_bytes, 64, 1024);
-  return std::max<std::size_t>(1, std::min(most, (queries + threads - 1) / threads));
+  const std::size_t candidates = 32 * std::max(request.k, request.rerank);
+  const std::size_t fitting = kCandidateBytes / (candidates * 3 * sizeof(float));
+  const std::size_t share = (queries + threads - 1) / threads;
+  return std::max<std::size_t>(1, std::min({most, fitting, share}));
 }
 
 template <typename Take>
@@ -195,7 +201,7 @@ BatchResult ClusteredIndex::search_batch(MatrixView queries, const SearchOptions
   const unsigned threads = request.threads;
   request.threads = 1;
   base::parallel_chunks(
-      queries.rows, batch_size(data, queries.rows, threads), threads,
+      queries.rows, batch_size(data, request, queries.rows, threads), threads,
       [&](std::size_t begin, std::size_t end, unsigned) {
         const auto take = [&](std::size_t q, std::span<const index::RowDistance> found) {
           for (std::size_t i = 0; i < found.size(); ++i) {

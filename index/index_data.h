@@ -98,6 +98,9 @@ struct IndexData {
   VectorId id_of(std::uint32_t row) const noexcept {
     return parameters.ids_are_rows != 0 ? VectorId{row_ids[row]} : ids[row];
   }
+  void prefetch_refine_row(std::uint32_t row) const noexcept {
+    base::prefetch(refine_codes.data() + row * refine_row_bytes(), refine_row_bytes());
+  }
   void prefetch_id(std::uint32_t row) const noexcept {
     if (parameters.ids_are_rows != 0) {
       base::prefetch(&row_ids[row], sizeof(std::uint32_t));

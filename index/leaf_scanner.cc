@@ -4,7 +4,6 @@
 #include <cmath>
 #include <limits>
 
-#include "base/prefetch.h"
 #include "quantize/kernels/kernels.h"
 
 namespace cairn::index {
@@ -91,10 +90,7 @@ void LeafScanner::scan_leaf(const IndexData& data, const QueryState& query, cons
                         refine_spread(query.deviations.refine, list, leaf.squared_distance));
   if (query.threshold.is_open()) return;
   // They are scattered over memory: on their way while the next leaf is scanned.
-  const std::size_t row_bytes = data.refine_row_bytes();
-  for (std::size_t i = 0; i < found; ++i) {
-    base::prefetch(data.refine_codes.data() + rows[i] * row_bytes, row_bytes);
-  }
+  for (std::size_t i = 0; i < found; ++i) data.prefetch_refine_row(rows[i]);
 }
 
 // Before there is a threshold, the most promising survivors go first, and the others are measured
@@ -123,13 +119,12 @@ void LeafScanner::refine_between(const IndexData& data, const QueryState& query,
   chosen_.reserve(count + 16);
   chosen_.count = kernels::active().take_between(survivors_.lower.data(), count, above, limit,
                                                  places_.data(), chosen_.lower.data());
-  const std::size_t row_bytes = data.refine_row_bytes();
   for (std::size_t i = 0; i < chosen_.count; ++i) {
     const std::uint32_t place = places_[i];
     chosen_.rows[i] = survivors_.rows[place];
     chosen_.base[i] = survivors_.base[place];
     chosen_.spread[i] = survivors_.spread[place];
-    base::prefetch(data.refine_codes.data() + chosen_.rows[i] * row_bytes, row_bytes);
+    data.prefetch_refine_row(chosen_.rows[i]);
   }
   append_refined(data, query.code.refine_query(), chosen_, threshold, out);
   codes_refined += chosen_.count;

@@ -9,6 +9,7 @@ namespace cairn::index {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
 // Appends those at or below `limit`, without a branch per value.
 void append_until(base::RawVector<float>& out, std::span<const float> values, float limit) {
   std::size_t count = out.size();

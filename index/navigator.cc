@@ -54,8 +54,8 @@ void Navigator::estimate_children(const IndexData& data, const quantize::QueryCo
     const ListEntry& list = data.lists[parent.list];
     count_ += kernels::active().scan_blocks(
         data.block(list.first_block), list.num_children, query.scan_query(0), data.padded_dim(),
-        parent.squared_distance, kInfinity, list.first_child, nullptr, lists_.data() + count_,
-        values_.data() + count_);
+        parent.squared_distance, kInfinity, list.first_child, data.block(list.first_block),
+        lists_.data() + count_, values_.data() + count_);
   }
   stats.lists_scanned += beam_.size();
 }
