@@ -1,7 +1,6 @@
 #include "index/navigator.h"
 
 #include <algorithm>
-#include <bit>
 #include <limits>
 
 #include "quantize/kernels/kernels.h"
@@ -10,9 +9,6 @@ namespace cairn::index {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
-// Up to so many lists are put in order by counting, more by radix.
-constexpr std::size_t kMaxCounted = 256;
 
 // Centroids to read so that, with estimates as good as they are, nearly all of the `wanted` nearest
 // are among them. What is missed is one of the farthest of those wanted (docs/performance.md).
@@ -101,25 +97,8 @@ void Navigator::rank_exactly(const IndexData& data, const quantize::QueryCode& q
 // Makes these centroids the beam, nearest first, ties by place.
 void Navigator::order_beam(const std::uint32_t* rows, const float* distances, std::size_t count) {
   beam_.resize(count);
-  if (count <= kMaxCounted) {
-    ranks_.reserve_discarding(kMaxCounted);
-    kernels::active().rank_values(distances, count, ranks_.data());
-    for (std::size_t i = 0; i < count; ++i) beam_[ranks_[i]] = {distances[i], rows[i] + 1};
-    return;
-  }
-  // Radix sort. The bits of non-negative floats are in the order of the floats.
-  sorted_.resize(count);
-  for (std::size_t i = 0; i < count; ++i) beam_[i] = {distances[i], rows[i] + 1};
-  for (unsigned shift = 0; shift < 32; shift += 8) {
-    const auto digit = [&](const RankedList& item) {
-      return std::bit_cast<std::uint32_t>(item.squared_distance) >> shift & 0xFF;
-    };
-    std::uint32_t starts[257] = {};
-    for (const RankedList& item : beam_) ++starts[digit(item) + 1];
-    for (std::size_t i = 1; i < 257; ++i) starts[i] += starts[i - 1];
-    for (const RankedList& item : beam_) sorted_[starts[digit(item)]++] = item;
-    std::swap(beam_, sorted_);
-  }
+  const std::span<const std::uint32_t> ranks = ranking_.rank({distances, count});
+  for (std::size_t i = 0; i < count; ++i) beam_[ranks[i]] = {distances[i], rows[i] + 1};
 }
 
 }  // namespace cairn::index

@@ -9,6 +9,7 @@
 
 #include "base/aligned_buffer.h"
 #include "index/index_data.h"
+#include "index/ranking.h"
 #include "quantize/query_code.h"
 
 namespace cairn::index {
@@ -43,7 +44,6 @@ class Navigator {
   void order_beam(const std::uint32_t* rows, const float* distances, std::size_t count);
 
   std::vector<RankedList> beam_;
-  std::vector<RankedList> sorted_;
   std::size_t count_ = 0;  // children in the arrays below
   base::AlignedArray<std::uint32_t> lists_;
   base::AlignedArray<float> values_;
@@ -51,7 +51,7 @@ class Navigator {
   base::AlignedArray<float> distances_;
   base::AlignedArray<std::uint32_t> kept_;
   base::AlignedArray<float> nearest_;
-  base::AlignedArray<std::uint32_t> ranks_;
+  Ranking ranking_;
 };
 
 }  // namespace cairn::index

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 
 #include "base/prefetch.h"
 #include "index/metric_distance.h"
@@ -19,8 +18,6 @@ constexpr std::size_t kReadChunk = 1024;
 constexpr std::size_t kReadMargin = 8;
 // Of each vector this much is asked for ahead: the processor follows from there.
 constexpr std::size_t kMaxPrefetchBytes = 1024;
-// Up to so many values are put in order by counting, more by sorting.
-constexpr std::size_t kMaxCounted = 256;
 
 }  // namespace
 
@@ -88,21 +85,6 @@ std::span<const RowDistance> Reranker::finish(QueryState& state) {
   return results_;
 }
 
-// ranks_[i] = the place of values[i] in ascending order, ties by i.
-void Reranker::rank(const float* values, std::size_t count) {
-  ranks_.resize(count);
-  if (count <= kMaxCounted) {
-    kernels::active().rank_values(values, count, ranks_.data());
-    return;
-  }
-  order_.resize(count);
-  std::iota(order_.begin(), order_.end(), 0u);
-  std::sort(order_.begin(), order_.end(), [&](std::uint32_t a, std::uint32_t b) {
-    return values[a] != values[b] ? values[a] < values[b] : a < b;
-  });
-  for (std::uint32_t i = 0; i < count; ++i) ranks_[order_[i]] = i;
-}
-
 // Ties by row, so that the order of `candidates` does not matter.
 void Reranker::sort_candidates(const QueryState& state) {
   const kernels::Kernels& k = kernels::active();
@@ -114,10 +96,10 @@ void Reranker::sort_candidates(const QueryState& state) {
                                            places_.data(), lower_.data());
   sorted_rows_.resize(count);
   sorted_lower_.resize(count);
-  rank(lower_.data(), count);
+  const std::span<const std::uint32_t> ranks = ranking_.rank({lower_.data(), count});
   for (std::size_t i = 0; i < count; ++i) {
-    sorted_rows_[ranks_[i]] = all.rows[places_[i]];
-    sorted_lower_[ranks_[i]] = lower_[i];
+    sorted_rows_[ranks[i]] = all.rows[places_[i]];
+    sorted_lower_[ranks[i]] = lower_[i];
   }
   for (std::size_t begin = 0; begin < count;) {
     std::size_t end = begin + 1;
@@ -165,9 +147,9 @@ void Reranker::add_results(std::size_t count) {
   }
   std::rotate(distances_.begin(), distances_.begin() + static_cast<std::ptrdiff_t>(count),
               distances_.end());
-  rank(distances_.data(), unsorted_.size());
+  const std::span<const std::uint32_t> ranks = ranking_.rank(distances_);
   results_.resize(unsorted_.size());
-  for (std::size_t i = 0; i < unsorted_.size(); ++i) results_[ranks_[i]] = unsorted_[i];
+  for (std::size_t i = 0; i < unsorted_.size(); ++i) results_[ranks[i]] = unsorted_[i];
   for (auto begin = results_.begin(); begin != results_.end();) {
     auto end = begin + 1;
     while (end != results_.end() && end->distance == begin->distance) ++end;

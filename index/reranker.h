@@ -11,6 +11,7 @@
 #include "base/aligned_buffer.h"
 #include "index/index_data.h"
 #include "index/query_state.h"
+#include "index/ranking.h"
 
 namespace cairn::index {
 
@@ -45,7 +46,6 @@ class Reranker {
   void sort_candidates(const QueryState& state);
   void read(std::span<const std::uint32_t> rows, SearchStats& stats);
   void add_results(std::size_t count);
-  void rank(const float* values, std::size_t count);
   float exact_threshold(const QueryState& state) const;
 
   const IndexData* data_ = nullptr;
@@ -62,8 +62,7 @@ class Reranker {
   std::vector<float> sorted_lower_;
   base::AlignedArray<std::uint32_t> places_;
   base::AlignedArray<float> lower_;
-  std::vector<std::uint32_t> ranks_;
-  std::vector<std::uint32_t> order_;
+  Ranking ranking_;
   std::vector<std::uint32_t> rows_;
   std::vector<float> distances_;
   std::vector<float> norms_;
