@@ -2,6 +2,7 @@
 
 #include "base/parallel.h"
 #include "index/kmeans.h"
+#include "quantize/kernels/kernels.h"
 
 namespace cairn::index {
 
@@ -10,11 +11,8 @@ void PartSums::add(const float* points, const std::vector<std::uint32_t>& part_o
   const Groups members = group_by(part_of, parts());
   base::parallel_chunks(parts(), 16, threads, [&](std::size_t begin, std::size_t end, unsigned) {
     for (std::size_t part = begin; part < end; ++part) {
-      double* sum = sums_.data() + part * dim_;
-      for (const std::uint32_t i : members[part]) {
-        const float* point = points + i * dim_;
-        for (std::size_t j = 0; j < dim_; ++j) sum[j] += static_cast<double>(point[j]);
-      }
+      kernels::active().add_rows(points, members[part].data(), members[part].size(), dim_,
+                                 sums_.data() + part * dim_);
       counts_[part] += members[part].size();
     }
   });

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "quantize/kernels/kernels.h"
+
 namespace cairn::quantize {
 namespace {
 
@@ -49,57 +51,28 @@ void pack_section(const std::uint16_t* values, unsigned shift, unsigned width, s
 
 CodeFactors encode_binary(const float* residual, const float* centre, std::size_t padded_dim,
                           std::uint8_t* bits) {
-  double l2 = 0;
-  double l1 = 0;
-  double cu = 0;
-  for (std::size_t i = 0; i < padded_dim; ++i) {
-    const double r = residual[i];
-    const double c = centre[i];
-    l2 += r * r;
-    l1 += std::abs(r);
-    cu += r >= 0 ? c : -c;
-  }
-  for (std::size_t byte = 0; byte < padded_dim / 8; ++byte) {
-    unsigned value = 0;
-    for (unsigned bit = 0; bit < 8; ++bit) value |= unsigned{residual[byte * 8 + bit] >= 0} << bit;
-    bits[byte] = static_cast<std::uint8_t>(value);
-  }
-  return factors_from(l2, 0.5 * l1, 0.5 * cu, 0.25 * static_cast<double>(padded_dim), padded_dim);
+  const kernels::SignSums sums = kernels::active().encode_signs(residual, centre, padded_dim, bits);
+  return factors_from(sums.squares, 0.5 * sums.magnitudes, 0.5 * sums.along,
+                      0.25 * static_cast<double>(padded_dim), padded_dim);
 }
 
 CodeFactors encode_refine(const float* residual, const float* centre, std::size_t padded_dim,
                           unsigned bits_per_dim, std::uint16_t* values, std::uint8_t* codes) {
   assert(bits_per_dim >= 2 && bits_per_dim <= 9);
-  double l2 = 0;
-  for (std::size_t i = 0; i < padded_dim; ++i) {
-    l2 += static_cast<double>(residual[i]) * static_cast<double>(residual[i]);
-  }
-  const int half = 1 << (bits_per_dim - 1);
-  if (l2 <= 0) {
-    std::fill_n(values, padded_dim, static_cast<std::uint16_t>(half));
+  float squared_norm = 0;
+  kernels::active().dot_rows(residual, residual, padded_dim, nullptr, 1, padded_dim, &squared_norm);
+  if (squared_norm <= 0) {
+    std::fill_n(values, padded_dim, static_cast<std::uint16_t>(1u << (bits_per_dim - 1)));
     pack_refine_code(values, padded_dim, bits_per_dim, codes);
     return {};
   }
-  const double width =
-      kGaussianStep[bits_per_dim] * std::sqrt(l2 / static_cast<double>(padded_dim));
-  const auto inverse_width = static_cast<float>(1 / width);
-  double ru = 0;
-  double cu = 0;
-  double uu = 0;
-  for (std::size_t i = 0; i < padded_dim; ++i) {
-    // Clamped before the conversion: a float beyond the range of int has no integer value.
-    const float magnitude =
-        std::min(std::abs(residual[i]) * inverse_width, static_cast<float>(half - 1));
-    const int k = static_cast<int>(magnitude);
-    const int x = residual[i] >= 0 ? half + k : half - 1 - k;
-    values[i] = static_cast<std::uint16_t>(x);
-    const double u = x - half + 0.5;
-    ru += u * static_cast<double>(residual[i]);
-    cu += u * static_cast<double>(centre[i]);
-    uu += u * u;
-  }
+  const double width = kGaussianStep[bits_per_dim] * std::sqrt(static_cast<double>(squared_norm) /
+                                                               static_cast<double>(padded_dim));
+  const kernels::LevelSums sums = kernels::active().encode_levels(
+      residual, centre, padded_dim, static_cast<float>(1 / width), bits_per_dim, values);
   pack_refine_code(values, padded_dim, bits_per_dim, codes);
-  return factors_from(l2, ru, cu, uu, padded_dim);
+  return factors_from(static_cast<double>(squared_norm), sums.along_residual, sums.along_centre,
+                      sums.squares, padded_dim);
 }
 
 void pack_refine_code(const std::uint16_t* values, std::size_t padded_dim, unsigned bits_per_dim,

@@ -5,6 +5,7 @@
 #include "quantize/kernels/constants_body.h"
 #include "quantize/kernels/gemm_body.h"
 #include "quantize/kernels/kernel_table.h"
+#include "quantize/kernels/sum_body.h"
 
 namespace cairn::kernels {
 namespace {
@@ -447,6 +448,43 @@ void rank_values(const float* values, std::size_t n, std::uint32_t* ranks) noexc
   }
 }
 
+SignSums encode_signs(const float* residual, const float* centre, std::size_t padded_dim,
+                      std::uint8_t* bits) noexcept {
+  SignSums sums{};
+  for (std::size_t byte = 0; byte < padded_dim / 8; ++byte) {
+    unsigned value = 0;
+    for (std::size_t d = byte * 8; d < byte * 8 + 8; ++d) {
+      const double r = static_cast<double>(residual[d]);
+      const double c = static_cast<double>(centre[d]);
+      sums.squares += r * r;
+      sums.magnitudes += r >= 0 ? r : -r;
+      sums.along += r >= 0 ? c : -c;
+      value |= (r >= 0 ? 1u : 0u) << d % 8;
+    }
+    bits[byte] = static_cast<std::uint8_t>(value);
+  }
+  return sums;
+}
+
+LevelSums encode_levels(const float* residual, const float* centre, std::size_t padded_dim,
+                        float inverse_width, unsigned bits, std::uint16_t* values) noexcept {
+  const int half = 1 << (bits - 1);
+  const auto greatest = static_cast<float>(half - 1);
+  LevelSums sums{};
+  for (std::size_t d = 0; d < padded_dim; ++d) {
+    // Clamped before the conversion: a float beyond the range of int has no integer value.
+    const float scaled = magnitude(residual[d]) * inverse_width;
+    const int level = static_cast<int>(scaled < greatest ? scaled : greatest);
+    const int value = residual[d] >= 0 ? half + level : half - 1 - level;
+    values[d] = static_cast<std::uint16_t>(value);
+    const double u = value - half + 0.5;
+    sums.along_residual += u * static_cast<double>(residual[d]);
+    sums.along_centre += u * static_cast<double>(centre[d]);
+    sums.squares += u * u;
+  }
+  return sums;
+}
+
 void argmin_rows(const float* dots, std::size_t m, std::size_t n, const float* bias,
                  std::uint32_t* best, float* best_value) noexcept {
   for (std::size_t i = 0; i < m; ++i) {
@@ -486,8 +524,11 @@ constinit const Kernels kBaseline{
     .find_cut = &find_cut,
     .take_between = &take_between,
     .rank_values = &rank_values,
+    .encode_signs = &encode_signs,
+    .encode_levels = &encode_levels,
     .gemm_nt = &gemm_nt,
     .argmin_rows = &argmin_rows,
+    .add_rows = &add_rows,
 };
 
 }  // namespace cairn::kernels

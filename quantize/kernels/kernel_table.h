@@ -71,6 +71,20 @@ struct RefineQuery {
   float step;
   float offset;
 };
+// Sums over the dimensions of a residual r, its centre c, and the signs s of r (+1 for r >= 0).
+struct SignSums {
+  double squares;     // of r
+  double magnitudes;  // of r
+  double along;       // <c, s>
+};
+
+// The same for the levels u of r.
+struct LevelSums {
+  double along_residual;  // <r, u>
+  double along_centre;    // <c, u>
+  double squares;         // of u
+};
+
 // Bytes of the factors before a refine code.
 inline constexpr std::size_t kRefineFactorBytes = 2 * sizeof(float);
 
@@ -177,6 +191,15 @@ struct Kernels {
   // values. No NaN.
   void (*rank_values)(const float* values, std::size_t n, std::uint32_t* ranks) noexcept;
 
+  // --- encoding ------------------------------------------------------------------------------
+  // Bit i of `bits` [padded_dim / 8] (little-endian bytes) is [residual[i] >= 0].
+  SignSums (*encode_signs)(const float* residual, const float* centre, std::size_t padded_dim,
+                           std::uint8_t* bits) noexcept;
+  // u = sgn(r) * (min(2^(bits-1) - 1, floor(|r| * inverse_width)) + 1/2) for each residual r, and
+  // values = u + (2^bits - 1) / 2. bits is 2 to 9; r * inverse_width is finite.
+  LevelSums (*encode_levels)(const float* residual, const float* centre, std::size_t padded_dim,
+                             float inverse_width, unsigned bits, std::uint16_t* values) noexcept;
+
   // --- build -----------------------------------------------------------------------------------
   // out [m, n] = a [m, dim] * b [n, dim]^T, all row-major and dense. One result may depend on its
   // place in the block in the last bits, so callers keep block borders independent of threads.
@@ -186,6 +209,9 @@ struct Kernels {
   // best_value[i] that minimum. n >= 1.
   void (*argmin_rows)(const float* dots, std::size_t m, std::size_t n, const float* bias,
                       std::uint32_t* best, float* best_value) noexcept;
+  // sums[j] += rows[i][j] for the rows `members` [n] of `base` [*, dim], one row after the other.
+  void (*add_rows)(const float* base, const std::uint32_t* members, std::size_t n, std::size_t dim,
+                   double* sums) noexcept;
 };
 
 extern const Kernels kBaseline;

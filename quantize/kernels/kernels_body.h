@@ -2,6 +2,7 @@
 
 // The table of a wide instruction set, for the per-ISA files: see README.md here.
 
+#include "quantize/kernels/encode_body.h"
 #include "quantize/kernels/float_body.h"
 #include "quantize/kernels/gemm_body.h"
 #include "quantize/kernels/kernel_table.h"
@@ -10,6 +11,7 @@
 #include "quantize/kernels/rotate_body.h"
 #include "quantize/kernels/scan_body.h"
 #include "quantize/kernels/select_body.h"
+#include "quantize/kernels/sum_body.h"
 
 namespace cairn::kernels {
 namespace {
@@ -37,8 +39,11 @@ constexpr Kernels make_table(const char* isa) {
       .find_cut = &find_cut,
       .take_between = &take_between,
       .rank_values = &rank_values,
+      .encode_signs = &encode_signs,
+      .encode_levels = &encode_levels,
       .gemm_nt = &gemm_nt,
       .argmin_rows = &argmin_rows,
+      .add_rows = &add_rows,
   };
 }
 

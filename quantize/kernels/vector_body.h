@@ -279,6 +279,41 @@ inline Floats keep_until(Floats a, Floats limit, Floats b) noexcept {
   return _mm256_blendv_ps(b, a, _mm256_cmp_ps(a, limit, _CMP_LE_OQ));
 #endif
 }
+// a where sign >= 0, else b.
+inline Floats keep_where_positive(Floats a, Floats sign, Floats b) noexcept {
+#if defined(__AVX512BW__)
+  return _mm512_mask_mov_ps(b, less_equal(Floats(0.0f), sign), a);
+#else
+  return _mm256_blendv_ps(b, a, _mm256_cmp_ps(_mm256_setzero_ps(), sign, _CMP_LE_OQ));
+#endif
+}
+// values where sign >= 0, else their complement: -1 - value.
+inline Bits complement_where_negative(Bits values, Floats sign) noexcept {
+#if defined(__AVX512BW__)
+  return _mm512_mask_xor_epi32(values, _mm512_cmp_ps_mask(sign, _mm512_setzero_ps(), _CMP_LT_OQ),
+                               values, _mm512_set1_epi32(-1));
+#else
+  return _mm256_xor_si256(
+      values, _mm256_castps_si256(_mm256_cmp_ps(sign, _mm256_setzero_ps(), _CMP_LT_OQ)));
+#endif
+}
+inline Floats to_floats(Bits values) noexcept {
+#if defined(__AVX512BW__)
+  return _mm512_cvtepi32_ps(values);
+#else
+  return _mm256_cvtepi32_ps(values);
+#endif
+}
+// Lanes below 2^16 as 16-bit integers.
+inline void store_as_words(std::uint16_t* out, Bits values) noexcept {
+#if defined(__AVX512BW__)
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm512_cvtepi32_epi16(values));
+#else
+  const __m128i low = _mm256_castsi256_si128(values);
+  const __m128i high = _mm256_extracti128_si256(values, 1);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_packus_epi32(low, high));
+#endif
+}
 inline std::size_t count_lanes(LaneMask mask) noexcept {
   return static_cast<std::size_t>(__builtin_popcount(mask));
 }
