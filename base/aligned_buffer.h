@@ -10,9 +10,9 @@
 
 namespace cairn::base {
 
-// A zero-initialised block of memory aligned to 64 bytes (to 2 MiB and advised for huge pages from
-// 1 MiB on, since random access to large arrays is bound by TLB misses). Move-only. Not
-// thread-safe.
+// A zero-initialised block of memory aligned to 64 bytes. From 1 MiB on it is a mapping of its own,
+// aligned to 2 MiB and advised for huge pages, since random access to large arrays is bound by TLB
+// misses; its pages take memory when they are first touched. Move-only. Not thread-safe.
 class AlignedBuffer {
  public:
   AlignedBuffer() = default;

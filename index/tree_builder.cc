@@ -8,6 +8,9 @@
 #include "index/validate.h"
 
 namespace cairn::index {
+namespace {
+constexpr std::size_t kCopiedRows = 256;  // at once by one thread
+}
 
 BuiltIndex build_tree(MatrixView vectors, const BuildOptions& options,
                       std::span<const VectorId> ids, Progress& progress) {
@@ -30,10 +33,13 @@ BuiltIndex build_tree(MatrixView vectors, const BuildOptions& options,
   progress.start_phase("arrange", vectors.rows);
   built.store = std::make_unique<MemoryVectorStore>(
       vectors.rows, vectors.dim, [&](std::size_t first, std::size_t count, float* out) {
-        for (std::size_t i = 0; i < count; ++i) {
-          std::copy_n(vectors.row(plan.rows_in_order[first + i]), vectors.dim,
-                      out + i * vectors.dim);
-        }
+        base::parallel_chunks(count, kCopiedRows, threads,
+                              [&](std::size_t begin, std::size_t end, unsigned) {
+                                for (std::size_t i = begin; i < end; ++i) {
+                                  std::copy_n(vectors.row(plan.rows_in_order[first + i]),
+                                              vectors.dim, out + i * vectors.dim);
+                                }
+                              });
         progress.advance(count);
       });
   return built;
