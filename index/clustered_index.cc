@@ -1,7 +1,9 @@
 #include "cairn/clustered_index.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <string>
 #include <utility>
@@ -23,8 +25,22 @@
 #include "storage/coded_vectors.h"
 #include "storage/container.h"
 #include "storage/mapped_vectors.h"
+#include "storage/payload_blocks.h"
 
 namespace cairn {
+
+namespace {
+
+// A number that is given once in this process: no hash, which an opened file has, begins like it.
+std::array<std::uint8_t, 16> new_identity() {
+  static std::atomic<std::uint64_t> next{1};
+  const std::uint64_t number = next.fetch_add(1, std::memory_order_relaxed);
+  std::array<std::uint8_t, 16> identity{};
+  std::memcpy(identity.data() + 8, &number, sizeof number);
+  return identity;
+}
+
+}  // namespace
 
 struct ClusteredIndex::Impl {
   // One of the two holds what `data` views.
@@ -33,6 +49,10 @@ struct ClusteredIndex::Impl {
   index::IndexData data;
   std::unique_ptr<VectorStore> store;
   StorageKind kind = StorageKind::memory;
+  // Owned or in the reader's file.
+  storage::OwnedPayloads owned_payloads;
+  std::optional<storage::PayloadReader> payloads;
+  std::array<std::uint8_t, 16> identity = new_identity();
 };
 
 namespace {
@@ -119,6 +139,11 @@ ClusteredIndex ClusteredIndex::build(MatrixView vectors, const BuildOptions& opt
   auto impl = std::make_unique<Impl>();
   impl->owned = std::move(built.data);
   impl->store = std::move(built.store);
+  if (built.payloads) {
+    impl->owned_payloads = *std::move(built.payloads);
+    impl->payloads.emplace(impl->owned_payloads.stored, impl->owned_payloads.blocks, vectors.rows,
+                           "index in memory");
+  }
   progress.start_phase("calibrate", 1);
   const index::CancellableStore store({impl->store->contiguous(), vectors.rows, vectors.dim},
                                       progress);
@@ -142,6 +167,8 @@ ClusteredIndex ClusteredIndex::open(const std::filesystem::path& path, const Ope
   impl->reader = storage::ContainerReader::open(path, storage::ContainerKind::index);
   if (options.verify) impl->reader->verify();
   impl->data = index::load_index(*impl->reader);
+  impl->payloads = storage::open_payloads(*impl->reader);
+  impl->identity = impl->reader->uuid();
   if (options.safe_reads || impl->reader->find(storage::SectionType::coded_vectors) != nullptr) {
     impl->store = storage::open_coded_vectors(impl->reader, options.safe_reads);
     impl->kind = StorageKind::compressed;
@@ -153,7 +180,13 @@ ClusteredIndex ClusteredIndex::open(const std::filesystem::path& path, const Ope
 }
 
 void ClusteredIndex::save(const std::filesystem::path& path, const SaveOptions& options) const {
-  index::save_index(path, impl_->data, *impl_->store, options);
+  index::PayloadWriter write_payloads;
+  if (impl_->payloads) {
+    write_payloads = [this](storage::ContainerWriter& writer) {
+      storage::copy_payloads(writer, *impl_->payloads);
+    };
+  }
+  index::save_index(path, impl_->data, *impl_->store, options, write_payloads);
 }
 
 std::vector<Neighbor> ClusteredIndex::search(std::span<const float> query,
@@ -242,6 +275,7 @@ void ClusteredIndex::use_compressed_storage(const std::filesystem::path& vectors
       options);
   impl_->store = std::move(store);
   impl_->kind = StorageKind::compressed;
+  if (options.encoding == VectorEncoding::delta16) impl_->identity = new_identity();
 }
 
 void ClusteredIndex::use_storage(std::unique_ptr<VectorStore> store) {
@@ -253,6 +287,7 @@ void ClusteredIndex::use_storage(std::unique_ptr<VectorStore> store) {
   }
   impl_->kind = store->stats().kind;
   impl_->store = std::move(store);
+  impl_->identity = new_identity();
 }
 
 bool ClusteredIndex::is_using_mmap() const noexcept { return impl_->kind == StorageKind::mmap; }
@@ -291,6 +326,11 @@ IndexStats ClusteredIndex::stats() const {
   const StoreStats store = impl_->store->stats();
   stats.vector_ram_bytes = store.ram_bytes;
   stats.vector_disk_bytes = store.disk_bytes;
+  if (impl_->payloads) {
+    stats.payload_raw_bytes = impl_->payloads->plain_bytes();
+    (impl_->reader != nullptr ? stats.payload_disk_bytes : stats.payload_ram_bytes) =
+        impl_->payloads->stored_bytes();
+  }
   stats.index_is_mapped = impl_->reader != nullptr;
   return stats;
 }
@@ -298,7 +338,7 @@ IndexStats ClusteredIndex::stats() const {
 std::size_t ClusteredIndex::memory_usage_bytes() const {
   const IndexStats stats = this->stats();
   return stats.code_bytes + stats.centroid_bytes + stats.refine_bytes + stats.id_bytes +
-         stats.vector_ram_bytes;
+         stats.vector_ram_bytes + stats.payload_ram_bytes;
 }
 
 std::size_t ClusteredIndex::calibrated_probes(float target_recall, std::size_t k) const {
@@ -316,6 +356,39 @@ std::optional<std::vector<float>> ClusteredIndex::vector(VectorId id) const {
 }
 
 bool ClusteredIndex::contains(VectorId id) const { return row_of(id).has_value(); }
+
+std::vector<VectorId> ClusteredIndex::ids() const {
+  const index::IndexData& data = impl_->data;
+  if (data.parameters.ids_are_rows != 0) return {data.row_ids.begin(), data.row_ids.end()};
+  return {data.ids.begin(), data.ids.end()};
+}
+
+bool ClusteredIndex::has_payloads() const noexcept { return impl_->payloads.has_value(); }
+
+std::optional<std::string> ClusteredIndex::payload(VectorId id) const {
+  const std::optional<std::uint32_t> row = row_of(id);
+  if (!row || !impl_->payloads) return std::nullopt;
+  return impl_->payloads->read(*row);
+}
+
+std::vector<std::optional<std::string>> ClusteredIndex::payloads(
+    std::span<const VectorId> ids) const {
+  std::vector<std::optional<std::string>> result(ids.size());
+  if (!impl_->payloads) return result;
+  std::vector<std::uint32_t> rows;
+  std::vector<std::size_t> places;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const std::optional<std::uint32_t> row = row_of(ids[i]);
+    if (!row) continue;
+    rows.push_back(*row);
+    places.push_back(i);
+  }
+  std::vector<std::string> found = impl_->payloads->read(rows);
+  for (std::size_t i = 0; i < found.size(); ++i) result[places[i]] = std::move(found[i]);
+  return result;
+}
+
+std::array<std::uint8_t, 16> ClusteredIndex::identity() const noexcept { return impl_->identity; }
 
 std::optional<std::uint32_t> ClusteredIndex::row_of(VectorId id) const {
   const std::size_t row = impl_->data.row_of(id);

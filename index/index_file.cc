@@ -129,6 +129,20 @@ void read_range(const VectorStore& store, std::size_t first, std::size_t count, 
   store.read(rows, out);
 }
 
+// All rows to the section that was declared for them.
+void append_rows(const VectorStore& store, IndexFileWriter& writer) {
+  const std::size_t dim = store.dim();
+  const std::size_t batch =
+      std::max<std::size_t>(1, (std::size_t{4} << 20) / (dim * sizeof(float)));
+  std::vector<float> values;
+  for (std::size_t first = 0; first < store.rows(); first += batch) {
+    const std::size_t count = std::min(batch, store.rows() - first);
+    values.resize(count * dim);
+    read_range(store, first, count, values.data());
+    writer.append_vectors(values);
+  }
+}
+
 storage::ContainerInfo info_of(const IndexParameters& parameters) {
   return {.kind = storage::ContainerKind::index,
           .dim = parameters.dim,
@@ -217,7 +231,7 @@ void IndexFileWriter::write_tables(const IndexData& data) {
 }
 
 void save_index(const std::filesystem::path& path, const IndexData& data, const VectorStore& store,
-                const SaveOptions& options) {
+                const SaveOptions& options, const PayloadWriter& write_payloads) {
   if (options.compression) storage::check_compression_options(*options.compression);
   IndexFileWriter writer(path, data.parameters);
   writer.declare(data, data.calibration.size(), !options.compression);
@@ -231,19 +245,10 @@ void save_index(const std::filesystem::path& path, const IndexData& data, const 
           read_range(store, first, count, out);
         },
         *options.compression);
-    writer.container().commit();
-    return;
+  } else {
+    append_rows(store, writer);
   }
-  const std::size_t dim = store.dim();
-  const std::size_t batch =
-      std::max<std::size_t>(1, (std::size_t{4} << 20) / (dim * sizeof(float)));
-  std::vector<float> values;
-  for (std::size_t first = 0; first < store.rows(); first += batch) {
-    const std::size_t count = std::min(batch, store.rows() - first);
-    values.resize(count * dim);
-    read_range(store, first, count, values.data());
-    writer.append_vectors(values);
-  }
+  if (write_payloads) write_payloads(writer.container());
   writer.container().commit();
 }
 

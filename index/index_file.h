@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <span>
 
 #include "cairn/options.h"
@@ -57,10 +58,13 @@ class IndexFileWriter {
   std::size_t vectors_ = 0;
 };
 
+// Appends the sections of payloads, the last ones; empty: there are none.
+using PayloadWriter = std::function<void(storage::ContainerWriter&)>;
+
 // Writes all sections and the rows of `store` to one container. Throws Error: io,
 // invalid_argument (options).
 void save_index(const std::filesystem::path& path, const IndexData& data, const VectorStore& store,
-                const SaveOptions& options);
+                const SaveOptions& options, const PayloadWriter& write_payloads);
 
 // The sections of a mapped container, checked so that no search can leave them: sizes against
 // parameters, every list's children, blocks and levels, finite scales. What only changes results

@@ -13,9 +13,11 @@
 #include "index/index_file.h"
 #include "index/lifted_rows.h"
 #include "index/list_encoder.h"
+#include "index/payload_puller.h"
 #include "index/tree_plan.h"
 #include "index/validate.h"
 #include "storage/coded_writer.h"
+#include "storage/payload_blocks.h"
 #include "storage/row_sorter.h"
 
 namespace cairn::index {
@@ -28,9 +30,12 @@ constexpr std::uint64_t kMostBufferBytes = std::uint64_t{64} << 20;
 constexpr std::uint64_t kFixedBytes = std::uint64_t{160} << 20;
 // And for each row: which leaf it goes to, its place, its id, twice while these are put in order.
 constexpr std::uint64_t kBytesPerRow = 24;
+// With payloads the order of rows is kept to the end.
+constexpr std::uint64_t kBytesPerPayload = 4;
 
-void check_memory_limit(std::uint64_t limit, std::size_t rows) {
-  const std::uint64_t least = kFixedBytes + kBytesPerRow * rows;
+void check_memory_limit(std::uint64_t limit, std::size_t rows, bool has_payloads) {
+  const std::uint64_t least =
+      kFixedBytes + (kBytesPerRow + (has_payloads ? kBytesPerPayload : 0)) * rows;
   if (limit >= least) return;
   throw Error(ErrorCode::invalid_argument,
               "memory_limit_bytes: expected at least " + std::to_string(least) + " for " +
@@ -122,7 +127,7 @@ void build_index_file(const std::filesystem::path& path, VectorSource& source,
   validate_shape(source.rows(), dim, "vectors");
   if (save.compression) storage::check_compression_options(*save.compression);
   const std::uint64_t limit = memory_limit(options, source.rows(), dim);
-  check_memory_limit(limit, source.rows());
+  check_memory_limit(limit, source.rows(), options.payloads != nullptr);
   const std::filesystem::path directory = path.has_parent_path() ? path.parent_path() : ".";
   static_cast<void>(storage::File::create_temporary(directory));  // fails now if ever
   TreePlan plan = plan_tree(source, options, ids, progress);
@@ -136,7 +141,9 @@ void build_index_file(const std::filesystem::path& path, VectorSource& source,
         cut_into_buckets(data.lists, std::max<std::uint64_t>(1, limit / 4 / (dim * sizeof(float))));
     storage::RowSorter sorter(directory, dim * sizeof(float), buckets.row_ends,
                               std::min(limit / 16, kMostBufferBytes));
-    sort_rows(source, std::move(plan.rows_in_order), sorter, progress);
+    sort_rows(source,
+              options.payloads != nullptr ? plan.rows_in_order : std::move(plan.rows_in_order),
+              sorter, progress);
     encode_buckets(buckets, sorter, threads, progress, data, writer);
   }
 
@@ -148,12 +155,20 @@ void build_index_file(const std::filesystem::path& path, VectorSource& source,
   const CancellableStore store({mapped.vectors.data(), source.rows(), dim}, progress);
   data.calibration = calibrate(view, store, threads);
   view.calibration = data.calibration;
+  PayloadWriter write_payloads;
+  if (options.payloads != nullptr) {
+    write_payloads = [&](storage::ContainerWriter& container) {
+      storage::write_payloads(container, source.rows(),
+                              payload_puller(*options.payloads, plan.rows_in_order, progress));
+    };
+  }
   progress.start_phase("write", 1);
   if (!save.compression && data.calibration.size() == calibration_entries) {
     writer.write_tables(view);
+    if (write_payloads) write_payloads(writer.container());
     writer.container().commit();
   } else {
-    save_index(path, view, store, save);
+    save_index(path, view, store, save, write_payloads);
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/parallel.h"
 #include "index/list_encoder.h"
+#include "index/payload_puller.h"
 #include "index/tree_plan.h"
 #include "index/validate.h"
 
@@ -42,6 +43,10 @@ BuiltIndex build_tree(MatrixView vectors, const BuildOptions& options,
                               });
         progress.advance(count);
       });
+  if (options.payloads != nullptr) {
+    built.payloads = storage::encode_payloads(
+        vectors.rows, payload_puller(*options.payloads, plan.rows_in_order, progress));
+  }
   return built;
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "cairn/error.h"
+#include "cairn/payload.h"
 
 #include "base/parallel.h"
 #include "index/dense_points.h"
@@ -253,6 +254,10 @@ TreePlan plan_tree(VectorSource& source, const BuildOptions& options, std::span<
   if (!ids.empty() && ids.size() != source.rows()) {
     refuse("ids: expected one per row, " + std::to_string(source.rows()) + ", found " +
            std::to_string(ids.size()));
+  }
+  if (options.payloads != nullptr && options.payloads->rows() != source.rows()) {
+    refuse("payloads: expected one per row, " + std::to_string(source.rows()) + ", found " +
+           std::to_string(options.payloads->rows()));
   }
   const RowScan scan = scan_rows(source, options.metric, threads, progress);
   const std::vector<std::uint32_t> id_order = order_by_id(ids);

@@ -38,6 +38,9 @@ enum class SectionType : std::uint32_t {
   vector_checksums = 16,   // of blocks
   exponent_code = 17,      // lengths of a Huffman code
   vector_dictionary = 18,  // for zstd
+  // Only if there are any, from format 1.2 on; storage/payload_blocks.h.
+  payloads = 19,        // blocks of compressed payloads
+  payload_blocks = 20,  // where they are
 };
 
 struct ContainerInfo {

@@ -164,15 +164,20 @@ const char* to_string(SectionType type) noexcept {
       return "exponent_code";
     case SectionType::vector_dictionary:
       return "vector_dictionary";
+    case SectionType::payloads:
+      return "payloads";
+    case SectionType::payload_blocks:
+      return "payload_blocks";
   }
   return "unknown";
 }
 
 bool is_known(SectionType type) noexcept {
-  return type >= SectionType::checksums && type <= SectionType::vector_dictionary;
+  return type >= SectionType::checksums && type <= SectionType::payload_blocks;
 }
 
 std::uint16_t minor_version_of(SectionType type) noexcept {
+  if (type >= SectionType::payloads) return 2;
   return type >= SectionType::coded_vectors ? 1 : 0;
 }
 
@@ -186,6 +191,8 @@ bool is_bulk(SectionType type) noexcept {
     case SectionType::vectors:
     case SectionType::coded_vectors:
     case SectionType::vector_checksums:
+    case SectionType::payloads:
+    case SectionType::payload_blocks:
       return true;
     default:
       return false;

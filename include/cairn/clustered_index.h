@@ -2,12 +2,14 @@
 
 // Start here: build or open a ClusteredIndex, search it, save it.
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "cairn/export.h"
@@ -70,8 +72,9 @@ class CAIRN_EXPORT ClusteredIndex {
   ClusteredIndex& operator=(ClusteredIndex&&) noexcept;
   ~ClusteredIndex();
 
-  /// Writes the whole index, full vectors included, to one file: temporary name, fsync, rename,
-  /// fsync of the directory. A previous file at `path` stays as it was if anything fails.
+  /// Writes the whole index, full vectors and payloads included, to one file: temporary name,
+  /// fsync, rename, fsync of the directory. A previous file at `path` stays as it was if anything
+  /// fails.
   /// @throws Error io (no such directory, disk full, ...); invalid_argument (options).
   void save(const std::filesystem::path& path, const SaveOptions& options = {}) const;
 
@@ -122,6 +125,25 @@ class CAIRN_EXPORT ClusteredIndex {
   /// The original vector, bit for bit (but from delta16); empty if the id is unknown.
   std::optional<std::vector<float>> vector(VectorId id) const;
   bool contains(VectorId id) const;
+  /// All ids, in row order.
+  std::vector<VectorId> ids() const;
+
+  /// Was the index built with payloads (BuildOptions::payloads)?
+  bool has_payloads() const noexcept;
+  /// The payload of an id, byte for byte; empty if the id is unknown or there are no payloads.
+  /// @throws Error corrupt: its block is damaged (file, block and row are named); others stay
+  ///   readable.
+  /// Cost: one block of about 16 KiB is read, checked and unpacked.
+  std::optional<std::string> payload(VectorId id) const;
+  /// The same of each of `ids`, in their order; a block that several lie in is unpacked once. Hits
+  /// of one query lie close together.
+  std::vector<std::optional<std::string>> payloads(std::span<const VectorId> ids) const;
+
+  /// Names what searches are answered from. Of an opened index, its file's hash: equal files have
+  /// equal identities, on any machine. An index that was built in this process, or whose vectors
+  /// were put into a store of your own or encoded with loss, has one that nobody else in this
+  /// process has.
+  std::array<std::uint8_t, 16> identity() const noexcept;
 
   /// Row (in the index's leaf order, as stores number them) of an id and back.
   std::optional<std::uint32_t> row_of(VectorId id) const;

@@ -10,6 +10,8 @@
 
 namespace cairn {
 
+class PayloadSource;
+
 /// A step of a build. Reports come one at a time, from any of the build's threads.
 struct BuildProgress {
   const char* phase;  ///< "validate", "cluster", "assign", "encode", ...: never freed
@@ -35,6 +37,9 @@ struct BuildOptions {
   /// 1 GiB. A lower limit than this leads to another sample, and so to another index.
   std::uint64_t memory_limit_bytes = 0;
   ProgressCallback on_progress = {};  ///< may be empty
+  /// One payload per row (payload.h), kept compressed beside the vectors: by build() in memory, by
+  /// build_file() in the file. Borrowed for the build; null: none.
+  PayloadSource* payloads = nullptr;
 };
 
 /// How one query is answered.

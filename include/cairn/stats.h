@@ -61,13 +61,16 @@ struct IndexStats {
   double leaf_size_mean = 0;
   double leaf_size_stddev = 0;
   std::size_t leaf_size_max = 0;
-  std::size_t leaf_size_target = 0;     ///< what the build aimed at; 0: the file does not tell
-  std::uint64_t code_bytes = 0;         ///< binary codes and their factors, tree nodes included
-  std::uint64_t centroid_bytes = 0;     ///< exact centroids and the list table
-  std::uint64_t refine_bytes = 0;       ///< refine codes
-  std::uint64_t id_bytes = 0;           ///< ids and the id -> row order
-  std::uint64_t vector_ram_bytes = 0;   ///< full vectors held in RAM
-  std::uint64_t vector_disk_bytes = 0;  ///< full vectors on disk
+  std::size_t leaf_size_target = 0;      ///< what the build aimed at; 0: the file does not tell
+  std::uint64_t code_bytes = 0;          ///< binary codes and their factors, tree nodes included
+  std::uint64_t centroid_bytes = 0;      ///< exact centroids and the list table
+  std::uint64_t refine_bytes = 0;        ///< refine codes
+  std::uint64_t id_bytes = 0;            ///< ids and the id -> row order
+  std::uint64_t vector_ram_bytes = 0;    ///< full vectors held in RAM
+  std::uint64_t vector_disk_bytes = 0;   ///< full vectors on disk
+  std::uint64_t payload_raw_bytes = 0;   ///< of all payloads, as given
+  std::uint64_t payload_ram_bytes = 0;   ///< compressed payloads held in RAM
+  std::uint64_t payload_disk_bytes = 0;  ///< compressed payloads on disk
   bool index_is_mapped = false;  ///< codes live in a mapped file (shared, evictable) not in RAM
 };
 

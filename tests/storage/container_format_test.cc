@@ -160,14 +160,14 @@ TEST_F(ContainerFormat, StoresTheDocumentedChecksums) {
 }
 
 TEST_F(ContainerFormat, TellsNewerVersionsFromDamage) {
-  expect_rejected(ErrorCode::version_unsupported, "format 2.0, this library reads up to 1.1",
+  expect_rejected(ErrorCode::version_unsupported, "format 2.0, this library reads up to 1.2",
                   [&] { put_u16(12, 2); });
   expect_rejected(ErrorCode::version_unsupported, "features unknown to this version",
                   [&] { put_u64(48, 1); });
   expect_rejected(ErrorCode::version_unsupported, "8000000000000000",
                   [&] { put_u64(48, std::uint64_t{1} << 63); });
-  expect_rejected(ErrorCode::version_unsupported, "section 1: type 19 is unknown",
-                  [&] { put_u32(entry(1), 19); });
+  expect_rejected(ErrorCode::version_unsupported, "section 1: type 21 is unknown",
+                  [&] { put_u32(entry(1), 21); });
   expect_corrupt("format version 0", [&] { put_u16(12, 0); });
 }
 
