@@ -1,6 +1,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,7 @@
 
 #include <cairn/clustered_index.h>
 #include <cairn/io.h>
+#include <cairn/payload.h>
 #include <cairn/vector_source.h>
 
 #include "cli/arguments.h"
@@ -26,6 +28,7 @@ struct BuildArguments {
   std::filesystem::path input;
   std::filesystem::path output;
   std::filesystem::path ids;
+  std::filesystem::path payload;
   bool is_json = false;
   BuildOptions options;
   std::string storage = "raw";
@@ -37,6 +40,8 @@ void run_build(const BuildArguments& arguments) {
   FileVectorSource source(arguments.input);
   std::vector<VectorId> ids;
   if (!arguments.ids.empty()) ids = read_ids(arguments.ids);
+  std::optional<LinePayloadSource> payloads;
+  if (!arguments.payload.empty()) payloads.emplace(arguments.payload);
   stop_if_interrupted();
 
   BuildReport report;
@@ -44,6 +49,7 @@ void run_build(const BuildArguments& arguments) {
   {
     ProgressBar bar("build");
     BuildOptions options = arguments.options;
+    if (payloads) options.payloads = &*payloads;
     options.on_progress = [&](const BuildProgress& progress) {
       report.update(progress);
       return bar.update(progress.done, progress.total, progress.phase);
@@ -74,6 +80,8 @@ void add_build_command(CLI::App& app) {
       ->required();
   command.add_option("--output,-o", arguments->output, "the index file to write")->required();
   command.add_option("--ids", arguments->ids, "ids of the rows (.u64bin); default: row numbers");
+  command.add_option("--payload", arguments->payload,
+                     "a line for each row, text or JSON, to be kept in the index and found by id");
   add_build_options(command, arguments->options, "--threads");
   command
       .add_option("--storage", arguments->storage, "how full vectors are saved: raw or compressed")

@@ -3,11 +3,15 @@
 namespace cairn::cli {
 
 std::vector<Tier> index_tiers(const IndexStats& stats) {
-  return {{"binary codes", stats.code_bytes, 0},
-          {"centroids", stats.centroid_bytes, 0},
-          {"refine codes", stats.refine_bytes, 0},
-          {"ids", stats.id_bytes, 0},
-          {"vectors", stats.vector_ram_bytes, stats.vector_disk_bytes}};
+  std::vector<Tier> tiers = {{"binary codes", stats.code_bytes, 0},
+                             {"centroids", stats.centroid_bytes, 0},
+                             {"refine codes", stats.refine_bytes, 0},
+                             {"ids", stats.id_bytes, 0},
+                             {"vectors", stats.vector_ram_bytes, stats.vector_disk_bytes}};
+  if (stats.payload_raw_bytes != 0) {
+    tiers.push_back({"payloads", stats.payload_ram_bytes, stats.payload_disk_bytes});
+  }
+  return tiers;
 }
 
 nlohmann::json to_json(const IndexStats& stats) {
@@ -29,6 +33,9 @@ nlohmann::json to_json(const IndexStats& stats) {
           {"id_bytes", stats.id_bytes},
           {"vector_ram_bytes", stats.vector_ram_bytes},
           {"vector_disk_bytes", stats.vector_disk_bytes},
+          {"payload_raw_bytes", stats.payload_raw_bytes},
+          {"payload_ram_bytes", stats.payload_ram_bytes},
+          {"payload_disk_bytes", stats.payload_disk_bytes},
           {"index_is_mapped", stats.index_is_mapped}};
 }
 

@@ -3,10 +3,13 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <span>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include <cairn/clustered_index.h>
+#include <cairn/error.h>
 #include <cairn/io.h>
 
 #include "cli/arguments.h"
@@ -28,6 +31,7 @@ struct SearchArguments {
   std::filesystem::path queries;
   std::filesystem::path output;
   bool writes_distances = false;
+  bool shows_payloads = false;
   SearchOptions options;
 };
 
@@ -50,8 +54,29 @@ BatchResult search_all(const ClusteredIndex& index, const Matrix<float>& queries
   return all;
 }
 
-void print_first_rows(const BatchResult& result) {
+// A hit a line, with its payload as it is.
+void print_payloads(const ClusteredIndex& index, const BatchResult& result, std::size_t query) {
+  const std::size_t begin = query * result.k;
+  const std::span all = std::span(result.ids).subspan(begin, result.k);
+  const auto hits =
+      static_cast<std::size_t>(std::find(all.begin(), all.end(), kNoId) - all.begin());
+  const auto payloads = index.payloads(all.first(hits));
+  std::printf("query %zu:\n", query);
+  for (std::size_t rank = 0; rank < hits; ++rank) {
+    std::printf("  %llu (%.6g)  ", static_cast<unsigned long long>(all[rank]),
+                static_cast<double>(result.distances[begin + rank]));
+    const std::string payload = payloads[rank].value_or("");
+    std::fwrite(payload.data(), 1, payload.size(), stdout);
+    std::printf("\n");
+  }
+}
+
+void print_first_rows(const ClusteredIndex& index, const BatchResult& result, bool shows_payloads) {
   for (std::size_t query = 0; query < std::min(result.queries, kPrintedQueries); ++query) {
+    if (shows_payloads) {
+      print_payloads(index, result, query);
+      continue;
+    }
     std::printf("query %zu:", query);
     for (std::size_t rank = 0; rank < result.k; ++rank) {
       const std::size_t at = query * result.k + rank;
@@ -70,12 +95,16 @@ void print_first_rows(const BatchResult& result) {
 void run_search(const SearchArguments& arguments) {
   if (!arguments.output.empty()) require_writable(arguments.output);
   const ClusteredIndex index = ClusteredIndex::open(arguments.index);
+  if (arguments.shows_payloads && !index.has_payloads()) {
+    throw Error(ErrorCode::invalid_argument,
+                arguments.index.string() + ": has no payloads; build it with --payload");
+  }
   const Matrix<float> queries = read_queries(arguments.queries, index);
   const auto start = std::chrono::steady_clock::now();
   const BatchResult result = search_all(index, queries, arguments.options);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   if (arguments.output.empty()) {
-    print_first_rows(result);
+    print_first_rows(index, result, arguments.shows_payloads);
     return;
   }
   if (arguments.writes_distances) {
@@ -108,6 +137,10 @@ void add_search_command(CLI::App& app) {
       .add_flag("--distances", arguments->writes_distances,
                 "write distances beside the ids, as .fbin")
       ->needs(output);
+  command
+      .add_flag("--payload", arguments->shows_payloads,
+                "print a line for each hit, with its payload")
+      ->excludes(output);
   command.callback([arguments] { run_search(*arguments); });
 }
 

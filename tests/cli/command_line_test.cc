@@ -179,6 +179,37 @@ TEST_F(CommandLine, IdsOfTheUserComeBack) {
               HasSubstr("id 1099511627776 of query 0 does not fit int32"));
 }
 
+TEST_F(CommandLine, PayloadsAreFoundWithTheirVectors) {
+  const auto write_lines = [&](std::size_t lines) {
+    std::ofstream out(path("lines.jsonl"));
+    for (std::size_t row = 0; row < lines; ++row) out << "{\"row\": " << row << "}\n";
+  };
+  const std::vector<std::string> build = {
+      "build",         "--input",   data("base.fbin"),  "--output",
+      path("p.cairn"), "--payload", path("lines.jsonl")};
+  write_lines(kRows - 1);
+  EXPECT_THAT(fail(1, build), HasSubstr("payloads: expected one per row, 3000, found 2999"));
+  write_lines(kRows);
+  succeed(build);
+  EXPECT_EQ(succeed({"verify", path("p.cairn")}), "ok\n");
+  succeed({"recode", path("p.cairn"), "--storage", "compressed"});
+  const std::vector<std::string> search = {
+      "search", "--index", path("p.cairn"), "--queries", data("base.fbin"),
+      "--k",    "1",       "--recall",      "0.99",      "--payload"};
+  EXPECT_THAT(succeed(search), StartsWith("query 0:\n  0 (0)  {\"row\": 0}\n"
+                                          "query 1:\n  1 (0)  {\"row\": 1}\n"));
+  EXPECT_THAT(succeed({"info", path("p.cairn")}), HasSubstr("\n  payloads "));
+  const auto json = nlohmann::json::parse(succeed({"info", "--json", path("p.cairn")}));
+  EXPECT_EQ(json["index"]["payload_raw_bytes"],
+            std::filesystem::file_size(path("lines.jsonl")) - kRows);
+  std::vector<std::string> without = search;
+  without[2] = data("base.cairn");
+  EXPECT_THAT(fail(1, without), HasSubstr("base.cairn: has no payloads; build it with --payload"));
+  std::vector<std::string> both = search;
+  both.insert(both.end(), {"--output", path("out.ibin")});
+  EXPECT_THAT(fail(2, both), HasSubstr("--payload"));
+}
+
 TEST_F(CommandLine, BuildsForEveryMetric) {
   for (const std::string metric : {"l2", "ip", "cosine"}) {
     succeed({"build", "--input", data("base.fbin"), "--output", path("m.cairn"), "--metric", metric,

@@ -11,6 +11,8 @@
 #include "cairn/clustered_index.h"
 #include "cairn/payload.h"
 
+#include "tests/util/temp_dir.h"
+
 namespace cairn {
 namespace {
 
@@ -73,6 +75,17 @@ TEST(GoldenPayloads, AreRead) {
   const std::vector<std::string> payloads = golden_payloads();
   const std::vector<VectorId> ids = golden_ids();
   for (std::size_t i = 0; i < ids.size(); ++i) EXPECT_EQ(index.payload(ids[i]), payloads[i]);
+}
+
+// A newer version writes files as the one did whose features they use.
+TEST(GoldenFiles, AreSavedByteForByteAsTheyWere) {
+  const test::TempDir dir;
+  for (const char* name : {"v1/l2.cairn", "v1/cosine.cairn", "v1/l2_no_refine.cairn"}) {
+    const std::filesystem::path path =
+        std::filesystem::path(CAIRN_SOURCE_DIR) / "tests/golden" / name;
+    ClusteredIndex::open(path).save(dir / "again.cairn");
+    EXPECT_TRUE(test::read_file(dir / "again.cairn") == test::read_file(path)) << name;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, Golden,
