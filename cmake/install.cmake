@@ -1,7 +1,7 @@
 include(CMakePackageConfigHelpers)
 set(cairn_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/cairn)
 
-install(TARGETS cairn EXPORT cairnTargets FILE_SET HEADERS)
+install(TARGETS cairn EXPORT cairnTargets FILE_SET HEADERS FILE_SET eigen_header)
 if(CAIRN_BUILD_CLI)
   install(TARGETS cairn_cli)
 endif()

@@ -125,6 +125,21 @@ index::SearchRequest resolve(const index::IndexData& data, const SearchOptions& 
   return request;
 }
 
+// A typed view as float32: as it lies there if it is that already, else converted.
+class FloatRows {
+ public:
+  explicit FloatRows(const TypedMatrixView& rows) {
+    const float* const data = TypedVectorSource(rows).contiguous();
+    if (data == nullptr) converted_ = to_float(rows);
+    view_ = {data != nullptr ? data : converted_.values.data(), rows.rows, rows.dim};
+  }
+  MatrixView view() const { return view_; }
+
+ private:
+  Matrix<float> converted_;
+  MatrixView view_;
+};
+
 }  // namespace
 
 ClusteredIndex::ClusteredIndex(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -150,6 +165,12 @@ ClusteredIndex ClusteredIndex::build(MatrixView vectors, const BuildOptions& opt
   impl->owned.calibration = index::calibrate(impl->owned.view(), store, options.threads);
   impl->data = impl->owned.view();
   return ClusteredIndex(std::move(impl));
+}
+
+ClusteredIndex ClusteredIndex::build(const TypedMatrixView& vectors, const BuildOptions& options,
+                                     std::span<const VectorId> ids) {
+  const FloatRows rows(vectors);
+  return build(rows.view(), options, ids);
 }
 
 ClusteredIndex ClusteredIndex::build_file(const std::filesystem::path& path, VectorSource& source,
@@ -246,6 +267,12 @@ BatchResult ClusteredIndex::search_batch(MatrixView queries, const SearchOptions
                      take);
       });
   return result;
+}
+
+BatchResult ClusteredIndex::search_batch(const TypedMatrixView& queries,
+                                         const SearchOptions& options) const {
+  const FloatRows rows(queries);
+  return search_batch(rows.view(), options);
 }
 
 void ClusteredIndex::use_memory_storage() {

@@ -10,6 +10,7 @@
 #include "cairn/options.h"
 #include "cairn/payload.h"
 #include "cairn/stats.h"
+#include "cairn/typed_matrix.h"
 #include "cairn/types.h"
 #include "cairn/vector_source.h"
 #include "cairn/vector_store.h"

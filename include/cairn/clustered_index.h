@@ -15,6 +15,7 @@
 #include "cairn/export.h"
 #include "cairn/options.h"
 #include "cairn/stats.h"
+#include "cairn/typed_matrix.h"
 #include "cairn/types.h"
 #include "cairn/vector_source.h"
 #include "cairn/vector_store.h"
@@ -44,6 +45,12 @@ class CAIRN_EXPORT ClusteredIndex {
   ///   out of range. cancelled if options.on_progress returned false.
   /// Cost: about O(n * sqrt(n) * dim) at the worst, on options.threads threads.
   static ClusteredIndex build(MatrixView vectors, const BuildOptions& options = {},
+                              std::span<const VectorId> ids = {});
+
+  /// The same of half, bfloat16 or 8-bit integer values, or of rows that do not lie side by side:
+  /// build({cairn::ValueType::u8, pixels, n, dim}). They become float32 once; float32 that is dense
+  /// is not copied. A row then is its converted values. @throws Error as to_float() does, too.
+  static ClusteredIndex build(const TypedMatrixView& vectors, const BuildOptions& options = {},
                               std::span<const VectorId> ids = {});
 
   /// Builds an index of the rows of `source` into a new file at `path` and opens it. The rows need
@@ -92,6 +99,8 @@ class CAIRN_EXPORT ClusteredIndex {
   /// Many queries [m, dim], on options.threads threads (0: all cores), each query on one of them.
   /// Results are those of search() one by one.
   BatchResult search_batch(MatrixView queries, const SearchOptions& options = {}) const;
+  /// The same of queries of another type, see build().
+  BatchResult search_batch(const TypedMatrixView& queries, const SearchOptions& options = {}) const;
 
   /// Full vectors in this process's RAM. No-op if they already are.
   void use_memory_storage();

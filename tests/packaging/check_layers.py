@@ -30,7 +30,7 @@ DOORS = (
     (r"omp\.h", ("base/parallel.h", "bench/peers/compare_faiss.cc")),
     (r"(x86)?[a-z]*intrin\.h|arm_neon\.h", ("quantize/kernels/", "storage/codec_kernels/")),
     (r"xsimd/.*", ("quantize/kernels/",)),
-    (r"Eigen/.*", ("quantize/kernels/", "quantize/rotation.cc")),
+    (r"Eigen/.*", ("quantize/kernels/", "quantize/rotation.cc", "include/cairn/eigen.h")),
     (r"xxhash\.h", ("base/checksum.cc",)),
     (r"(zstd|zdict).*\.h", ("storage/block_codec.cc",)),
     (r"CLI/.*", ("cli/",)),
