@@ -9,6 +9,8 @@
 #include "cairn/io.h"
 #include "cairn/options.h"
 #include "cairn/payload.h"
+#include "cairn/result_cache.h"
+#include "cairn/search_pool.h"
 #include "cairn/stats.h"
 #include "cairn/typed_matrix.h"
 #include "cairn/types.h"

@@ -49,6 +49,8 @@ struct SearchOptions {
   std::size_t probes = 0;       ///< leaves to scan, nearest first; more than there are means all
   float rerank_factor = 0;      ///< 0: bound-driven rerank; r > 0: exact distances of the best r*k
   unsigned threads = 1;         ///< > 1: one query is scanned and reranked by that many threads
+
+  friend bool operator==(const SearchOptions&, const SearchOptions&) = default;
 };
 
 /// How a saved index is opened.

@@ -16,5 +16,5 @@ compile_all() { # include flags, then headers on standard input; each as if incl
 find include/cairn -name '*.h' ! -name eigen.h -printf '%P\n' | sed 's|^|cairn/|' |
   compile_all -Iinclude
 echo cairn/eigen.h | compile_all -Iinclude -isystem /usr/include/eigen3
-find base quantize storage index -name '*.h' ! -path 'quantize/kernels/*_body.h' |
+find base quantize storage index serve -name '*.h' ! -path 'quantize/kernels/*_body.h' |
   compile_all -I. -Iinclude -isystem /usr/include/eigen3 -fopenmp

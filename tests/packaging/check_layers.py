@@ -12,12 +12,13 @@ ROOMS = {
     "quantize": {"base"},
     "storage": {"base"},
     "index": {"base", "quantize", "storage"},
+    "serve": {"base"},
     "cli": set(),
     "bench": set(),
     "examples": set(),
-    "tests": {"base", "quantize", "storage", "index", "cli", "bench"},
+    "tests": {"base", "quantize", "storage", "index", "serve", "cli", "bench"},
 }
-LIBRARY = ("include/", "base/", "quantize/", "storage/", "index/")
+LIBRARY = ("include/", "base/", "quantize/", "storage/", "index/", "serve/")
 
 # Named exceptions: (where, what).
 EXCEPTIONS = (("bench/micro/", "quantize/kernels/kernels.h"),)
