@@ -5,12 +5,12 @@ import pathlib
 import re
 import sys
 
-SUFFIXES = {".h", ".cc", ".py", ".sh", ".cmake", ".in", ".txt", ".md", ".json", ".yml"}
+SUFFIXES = {".h", ".c", ".cc", ".py", ".sh", ".cmake", ".in", ".txt", ".md", ".json", ".yml"}
 SKIPPED = re.compile(r"(build|data|report|\.git|\.cache)[^/]*/|.*/golden/")
 
 
 def problems_of(path, text):
-    is_code = path.endswith((".h", ".cc"))
+    is_code = path.endswith((".h", ".c", ".cc"))
     for number, line in enumerate(text.split("\n"), 1):
         if not line.isascii():
             yield f"{path}:{number}: not ASCII"

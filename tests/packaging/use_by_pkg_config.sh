@@ -13,9 +13,11 @@ export PKG_CONFIG_PATH="${pc_file%/*}"
 libdir="$(pkg-config --variable=libdir cairn)"
 linking=()
 [[ -f "$libdir/libcairn.a" ]] && linking=(--static)
+standard=c++20
+[[ "$source_file" == *.c ]] && standard=c11
 # Word splitting is what compiler flags need.
 # shellcheck disable=SC2046,SC2086
-"$compiler" -std=c++20 $flags "$source_file" -o "$build_dir/consumer" \
+"$compiler" -std=$standard $flags "$source_file" -o "$build_dir/consumer" \
   $(pkg-config --cflags cairn) $(pkg-config "${linking[@]}" --libs cairn)
 cd "$build_dir"
 LD_LIBRARY_PATH="$libdir" ./consumer
