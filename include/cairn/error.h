@@ -16,7 +16,7 @@ enum class ErrorCode : std::uint8_t {
   corrupt = 4,              ///< bytes on disk are not what a Cairn file holds
   version_unsupported = 5,  ///< a file of a newer format, or with features unknown here
   unsupported_cpu = 6,      ///< CAIRN_FORCE_ISA names an instruction set this machine lacks
-  cancelled = 7,            ///< the caller's progress callback asked to stop
+  cancelled = 7,            ///< a callback asked to stop, or a SearchPool was stopped
 };
 
 /// The one exception type of the library. what() says what failed, where, what was expected and
