@@ -37,6 +37,17 @@ class CountingResource final : public std::pmr::memory_resource {
   std::size_t bytes_ = 0;
 };
 
+// Answers that depend on more than the options' own values, on what a filter says or on the time
+// that is left, are not kept.
+template <typename Options>
+bool depends_on_options_alone(const Options& options) {
+  if constexpr (requires { options.filter, options.prepared_filter, options.max_microseconds; }) {
+    return options.filter == nullptr && options.prepared_filter == nullptr &&
+           options.max_microseconds == 0;
+  }
+  return true;
+}
+
 struct Key {
   std::array<std::uint8_t, 16> identity;
   SearchOptions options;
@@ -168,6 +179,7 @@ ResultCache::~ResultCache() = default;
 
 std::vector<Neighbor> ResultCache::search(const ClusteredIndex& index, std::span<const float> query,
                                           const SearchOptions& options) {
+  if (!depends_on_options_alone(options)) return index.search(query, options);
   const Key key(index, query, options);
   if (std::optional<std::vector<Neighbor>> known = impl_->find(key)) return *std::move(known);
   std::vector<Neighbor> hits = index.search(query, options);

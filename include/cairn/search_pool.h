@@ -73,7 +73,8 @@ class CAIRN_EXPORT SearchPool {
   SearchPool(const SearchPool&) = delete;
   SearchPool& operator=(const SearchPool&) = delete;
 
-  /// Copies `query` and waits, if the queue is full, until it is not.
+  /// Copies `query` and `options` (what these point to must live until the answer is there) and
+  /// waits, if the queue is full, until it is not.
   /// @throws Error cancelled if the pool was stopped, also while waiting; invalid_argument if the
   ///   queue is full and the caller is a thread of the pool, which would wait for itself.
   std::future<Answer> submit(std::span<const float> query, const SearchOptions& options = {});

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <fstream>
 #include <stdexcept>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -184,6 +185,25 @@ TEST(Payloads, OfFewOrNoRowsAreKept) {
     index.save(dir / "b.cairn");
     EXPECT_TRUE(read_file(dir / "a.cairn") == read_file(dir / "b.cairn"));
   }
+}
+
+TEST(Payloads, AreReadByManyThreads) {
+  const TempDir dir;
+  build(sample_payloads()).save(dir / "a.cairn");
+  const ClusteredIndex index = ClusteredIndex::open(dir / "a.cairn");
+  const std::vector<VectorId> ids = sample_ids();
+  std::vector<std::size_t> wrong(4);
+  std::vector<std::thread> threads;
+  for (std::size_t t = 0; t < wrong.size(); ++t) {
+    threads.emplace_back([&, t] {
+      for (std::size_t i = 0; i < 500; ++i) {
+        const std::size_t row = (t * 997 + i * 31) % kRows;
+        wrong[t] += index.payload(ids[row]) != payload_of(row);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, std::vector<std::size_t>(4));
 }
 
 TEST(Payloads, MustBeOneForEachRowAndNotTooLong) {
