@@ -18,7 +18,7 @@ namespace cairn::storage {
 namespace {
 
 // A block is closed when it has as many bytes.
-constexpr std::size_t kBlockBytes = std::size_t{16} << 10;
+constexpr std::size_t kBlockBytes = std::size_t{8} << 10;
 constexpr int kZstdLevel = 3;
 
 // A plain block: its first row, its number of rows, the end of each row's payload, the payloads.

@@ -1,6 +1,6 @@
 #pragma once
 
-// Payloads on disk and in memory: rows' bytes one after another, cut into blocks of about 16 KiB
+// Payloads on disk and in memory: rows' bytes one after another, cut into blocks of about 8 KiB
 // that are compressed each on its own, and a table of the blocks. docs/format.md, "Payloads".
 
 #include <bit>

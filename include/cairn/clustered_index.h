@@ -142,7 +142,7 @@ class CAIRN_EXPORT ClusteredIndex {
   /// The payload of an id, byte for byte; empty if the id is unknown or there are no payloads.
   /// @throws Error corrupt: its block is damaged (file, block and row are named); others stay
   ///   readable.
-  /// Cost: one block of about 16 KiB is read, checked and unpacked.
+  /// Cost: one block of about 8 KiB is read, checked and unpacked.
   std::optional<std::string> payload(VectorId id) const;
   /// The same of each of `ids`, in their order; a block that several lie in is unpacked once. Hits
   /// of one query lie close together.
