@@ -18,7 +18,8 @@ struct Tier {
   std::uint64_t disk_bytes = 0;
 };
 
-// Codes, centroids, refine codes, ids, full vectors and payloads if there are any, in the order a search meets them.
+// Codes, centroids, refine codes, ids, full vectors and payloads if there are any, in the order a
+// search meets them.
 std::vector<Tier> index_tiers(const IndexStats& stats);
 
 // All fields under their own names.
