@@ -9,6 +9,7 @@
 #include "cairn/io.h"
 #include "cairn/options.h"
 #include "cairn/stats.h"
+#include "cairn/tiered_vector_store.h"
 #include "cairn/types.h"
 #include "cairn/vector_source.h"
 #include "cairn/vector_store.h"
