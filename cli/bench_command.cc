@@ -39,6 +39,8 @@ using Clock = std::chrono::steady_clock;
 
 // What a row takes in the hot tier besides its values.
 constexpr std::uint64_t kHotRowExtra = 8;
+// A tier of some rows, however few the index has.
+constexpr std::size_t kLeastRows = 8;
 
 struct BenchArguments {
   fs::path index;
@@ -114,7 +116,8 @@ void set_storage(ClusteredIndex& index, const BenchArguments& arguments) {
     index.use_compressed_storage(file, arguments.compression);
     fs::remove(file);
   } else if (storage == "tiered") {
-    const std::uint64_t tenth = index.size() / 10 * (index.dim() * sizeof(float) + kHotRowExtra);
+    const std::uint64_t tenth =
+        (index.size() / 10 + kLeastRows) * (index.dim() * sizeof(float) + kHotRowExtra);
     index.use_tiered_storage({.hot_bytes = arguments.hot_bytes.value_or(tenth),
                               .warm_bytes = arguments.warm_bytes.value_or(tenth),
                               .vectors_file = file,
