@@ -35,6 +35,8 @@ const char* to_string(StorageKind kind) noexcept {
       return "custom";
     case StorageKind::compressed:
       return "compressed";
+    case StorageKind::tiered:
+      return "tiered";
   }
   return "unknown";
 }

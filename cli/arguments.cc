@@ -150,6 +150,20 @@ std::vector<CLI::Option*> add_compression_options(CLI::App& command, Compression
   return {encoding, level, dictionary, block_rows};
 }
 
+void add_tier_options(CLI::App& command, std::optional<std::uint64_t>& hot_bytes,
+                      std::optional<std::uint64_t>& warm_bytes) {
+  const auto add = [&command](const char* name, std::optional<std::uint64_t>& bytes,
+                              const std::string& what) {
+    command
+        .add_option(name, bytes,
+                    "RAM for " + what + ", as 512M or 4G; 0: none; default: a tenth of the rows")
+        ->transform(CLI::AsSizeValue(false))
+        ->type_name("SIZE");
+  };
+  add("--hot-bytes", hot_bytes, "the hottest rows as float32, with --storage tiered");
+  add("--warm-bytes", warm_bytes, "warm rows as they are stored, with --storage tiered");
+}
+
 CLI::Validator has_extension(std::vector<std::string> extensions) {
   std::string list;
   for (const std::string& extension : extensions) list += (list.empty() ? "" : " ") + extension;

@@ -3,6 +3,8 @@
 // Options that several subcommands share, and how their text becomes values.
 
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,6 +38,10 @@ CLI::Option* add_rerank_option(CLI::App& command, float& factor);
 
 // --encoding, --zstd, --dictionary and --block-rows. Returns the options added.
 std::vector<CLI::Option*> add_compression_options(CLI::App& command, CompressionOptions& options);
+
+// --hot-bytes and --warm-bytes.
+void add_tier_options(CLI::App& command, std::optional<std::uint64_t>& hot_bytes,
+                      std::optional<std::uint64_t>& warm_bytes);
 
 // Accepts paths whose extension is one of `extensions` (".ibin").
 CLI::Validator has_extension(std::vector<std::string> extensions);

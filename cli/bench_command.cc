@@ -28,6 +28,7 @@
 #include "cli/progress_bar.h"
 #include "cli/query_file.h"
 #include "cli/text_file.h"
+#include "cli/tier_report.h"
 
 namespace cairn::cli {
 namespace {
@@ -35,6 +36,11 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 using Clock = std::chrono::steady_clock;
+
+// What a row takes in the hot tier besides its values.
+constexpr std::uint64_t kHotRowExtra = 8;
+// A tier of some rows, however few the index has.
+constexpr std::size_t kLeastRows = 8;
 
 struct BenchArguments {
   fs::path index;
@@ -49,6 +55,8 @@ struct BenchArguments {
   std::string name;
   std::string storage;
   CompressionOptions compression;
+  std::optional<std::uint64_t> hot_bytes;
+  std::optional<std::uint64_t> warm_bytes;
   std::string image_shape;
   std::size_t max_queries = std::numeric_limits<std::size_t>::max();
   std::vector<double> targets{0.8, 0.9, 0.95, 0.99};
@@ -106,6 +114,14 @@ void set_storage(ClusteredIndex& index, const BenchArguments& arguments) {
     fs::remove(file);
   } else if (storage == "compressed") {
     index.use_compressed_storage(file, arguments.compression);
+    fs::remove(file);
+  } else if (storage == "tiered") {
+    const std::uint64_t tenth =
+        (index.size() / 10 + kLeastRows) * (index.dim() * sizeof(float) + kHotRowExtra);
+    index.use_tiered_storage({.hot_bytes = arguments.hot_bytes.value_or(tenth),
+                              .warm_bytes = arguments.warm_bytes.value_or(tenth),
+                              .vectors_file = file,
+                              .compression = arguments.compression});
     fs::remove(file);
   }
 }
@@ -206,6 +222,10 @@ void print_summary(const BenchArguments& arguments, const Subject& subject,
                 truth.queries.size(), queries);
   }
   std::printf("%s", points_to_table(points, arguments.plan.options.k).c_str());
+  if (!points.empty() && points.back().tiers) {
+    std::printf("full vectors, while the last line was measured\n%s",
+                tiers_to_table(*points.back().tiers).c_str());
+  }
 }
 
 void check_outputs(const BenchArguments& arguments) {
@@ -292,9 +312,10 @@ void add_bench_command(CLI::App& app) {
   add_rerank_option(command, arguments->plan.options.rerank_factor);
   command
       .add_option("--storage", arguments->storage,
-                  "where full vectors are: memory, mmap or compressed")
-      ->check(CLI::IsMember({"memory", "mmap", "compressed"}));
+                  "where full vectors are: memory, mmap, compressed or tiered")
+      ->check(CLI::IsMember({"memory", "mmap", "compressed", "tiered"}));
   add_compression_options(command, arguments->compression);
+  add_tier_options(command, arguments->hot_bytes, arguments->warm_bytes);
   command
       .add_option("--threads", arguments->plan.clients, "threads that ask queries at the same time")
       ->check(CLI::Range(1u, 4096u))

@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <tuple>
 
+#include "cli/tier_report.h"
+
 namespace cairn::cli {
 namespace {
 
@@ -54,6 +56,12 @@ json points_to_json(const std::vector<BenchPoint>& points, const BenchPlan& plan
          {"leaves_scanned", point.leaves_scanned},
          {"threads", plan.clients},
          {"storage", to_string(storage)}});
+    if (!point.tiers) continue;
+    const TierShares shares = tier_shares(*point.tiers);
+    array.back()["hot_share"] = shares.hot;
+    array.back()["warm_share"] = shares.warm;
+    array.back()["cold_share"] = shares.cold;
+    array.back()["storage_tiers"] = to_json(*point.tiers);
   }
   return array;
 }

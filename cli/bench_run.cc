@@ -179,6 +179,7 @@ BenchPoint measure_point(const ClusteredIndex& index, const BenchPlan& plan,
   point.recall = recall_of(warm, options.k, truth);
   add_work(warm.stats, point);
 
+  const std::optional<TieredStats> tiers_before = index.tier_stats();
   TimedRun best;
   for (unsigned i = 0; i < plan.repeat; ++i) {
     TimedRun run = time_run(index, plan, options);
@@ -186,6 +187,7 @@ BenchPoint measure_point(const ClusteredIndex& index, const BenchPlan& plan,
       best = std::move(run);
     }
   }
+  if (tiers_before) point.tiers = index.tier_stats()->since(*tiers_before);
   const auto queries = static_cast<double>(plan.queries.rows);
   point.qps = queries / best.seconds;
   point.mean_us =

@@ -50,6 +50,7 @@ struct BenchPoint {
   double exact_reads = 0;
   double leaves_scanned = 0;
   std::vector<double> latencies_us;  // of the run that counts, ascending
+  std::optional<TieredStats> tiers;  // of the measured runs, if vectors are tiered
 };
 
 // Warms up with one run over all queries, which also gives recall and the work done, then measures

@@ -237,21 +237,16 @@ struct Column {
   const char* title;
   int decimals;  // -1: significant digits
 };
-constexpr Column kColumns[] = {{"target_recall", "asked", 3},
-                               {"recall", "recall", 4},
-                               {"qps", "queries/s", 0},
-                               {"mean_us", "mean us", 1},
-                               {"p50_us", "p50 us", 1},
-                               {"p95_us", "p95 us", 1},
-                               {"p99_us", "p99 us", 1},
-                               {"probes", "probes", 0},
-                               {"leaves_scanned", "leaves", 1},
-                               {"scanned_vectors", "codes", 1},
-                               {"refined_vectors", "refined", 1},
-                               {"exact_reads", "exact reads", 1},
-                               {"rerank_factor", "rerank factor", -1},
-                               {"threads", "threads", 0},
-                               {"storage", "storage", -1}};
+constexpr Column kColumns[] = {
+    {"target_recall", "asked", 3},     {"recall", "recall", 4},
+    {"qps", "queries/s", 0},           {"mean_us", "mean us", 1},
+    {"p50_us", "p50 us", 1},           {"p95_us", "p95 us", 1},
+    {"p99_us", "p99 us", 1},           {"probes", "probes", 0},
+    {"leaves_scanned", "leaves", 1},   {"scanned_vectors", "codes", 1},
+    {"refined_vectors", "refined", 1}, {"exact_reads", "exact reads", 1},
+    {"hot_share", "hot", 4},           {"warm_share", "warm", 4},
+    {"cold_share", "cold", 4},         {"rerank_factor", "rerank factor", -1},
+    {"threads", "threads", 0},         {"storage", "storage", -1}};
 
 std::string render_cell(const json& point, const Column& column) {
   const auto number = find_number(point, column.key);

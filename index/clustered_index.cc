@@ -26,6 +26,7 @@
 #include "storage/container.h"
 #include "storage/mapped_vectors.h"
 #include "storage/payload_blocks.h"
+#include "storage/tiered_options.h"
 
 namespace cairn {
 
@@ -305,6 +306,24 @@ void ClusteredIndex::use_compressed_storage(const std::filesystem::path& vectors
   if (options.encoding == VectorEncoding::delta16) impl_->identity = new_identity();
 }
 
+void ClusteredIndex::use_tiered_storage(const TieredOptions& options) {
+  storage::check_tiered_options(options, dim());
+  if (!options.vectors_file.empty()) {
+    std::unique_ptr<VectorStore> cold = CompressedVectorStore::create(
+        options.vectors_file, size(), dim(),
+        [this](std::size_t first, std::size_t count, float* out) { read_rows(first, count, out); },
+        options.compression);
+    impl_->store = std::make_unique<TieredVectorStore>(std::move(cold), options);
+  } else {
+    if (impl_->kind == StorageKind::memory || impl_->kind == StorageKind::tiered) {
+      refuse(std::string("use_tiered_storage: vectors are in ") + to_string(impl_->kind) +
+             " storage, expected a store on disk, or a vectors_file to write them to");
+    }
+    impl_->store = std::make_unique<TieredVectorStore>(std::move(impl_->store), options);
+  }
+  impl_->kind = StorageKind::tiered;
+}
+
 void ClusteredIndex::use_storage(std::unique_ptr<VectorStore> store) {
   if (store == nullptr) refuse("use_storage: expected a store, found null");
   if (store->rows() != size() || store->dim() != dim()) {
@@ -360,6 +379,12 @@ IndexStats ClusteredIndex::stats() const {
   }
   stats.index_is_mapped = impl_->reader != nullptr;
   return stats;
+}
+
+std::optional<TieredStats> ClusteredIndex::tier_stats() const {
+  const auto* const tiered = dynamic_cast<const TieredVectorStore*>(impl_->store.get());
+  if (tiered == nullptr) return std::nullopt;
+  return tiered->tier_stats();
 }
 
 std::size_t ClusteredIndex::memory_usage_bytes() const {

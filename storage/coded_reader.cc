@@ -261,13 +261,14 @@ std::span<const std::byte> CodedReader::checked_block(const Segment& segment, st
 }
 
 std::span<const std::byte> CodedReader::plain_block(const Segment& segment, std::size_t block,
-                                                    std::size_t row) const {
+                                                    std::size_t row,
+                                                    std::span<const std::byte> stored) const {
   ThreadCaches& cache = caches();
   const std::uint64_t number = first_block_checksum(segment, dim_) + block;
   if (const auto known = cache.plain.find(id_, number); !known.empty()) return known;
-  const BlockPlace place = place_of(segment, block);
-  const auto stored = checked_block(segment, block, place, row);
-  const auto plain = cache.plain.refill(plain_block_bytes(segment.encoding, dim_, place.rows));
+  if (stored.empty()) stored = checked_block(segment, block, place_of(segment, block), row);
+  const std::size_t block_rows = segment.rows_of_block(block);
+  const auto plain = cache.plain.refill(plain_block_bytes(segment.encoding, dim_, block_rows));
   if (!unpack_block(context_of(segment), stored, plain, cache.scratch)) {
     fail_block(segment, block, row);
   }

@@ -45,6 +45,22 @@ class CodedReader {
   void read(std::span<const std::uint32_t> rows, float* out) const;
   void prefetch(std::span<const std::uint32_t> rows) const noexcept;
 
+  // What is stored and read as one: a row of fixed width, or a block. A unit is named by its first
+  // row.
+  struct UnitShape {
+    std::size_t mean_bytes = 0;
+    bool is_uniform = true;  // all have as many
+    bool is_row = true;      // all are rows
+  };
+  UnitShape unit_shape() const noexcept;
+  std::uint32_t unit_of(std::size_t row) const noexcept;
+  // How many bytes the unit of a row has; 0 if the row has no bytes of its own. Throws as read().
+  std::size_t unit_bytes(std::size_t row) const;
+  // Those bytes, checked. Throws as read().
+  void read_unit(std::size_t row, std::span<std::byte> out) const;
+  // A row out of the bytes of its unit, to `out` [dim].
+  void read_from_unit(std::size_t row, std::span<const std::byte> unit, float* out) const;
+
  private:
   // Where the bytes of a block lie in the section.
   struct BlockPlace {
@@ -62,8 +78,9 @@ class CodedReader {
   // Its bytes, checked. Valid until the next call on this thread.
   std::span<const std::byte> checked_block(const Segment& segment, std::size_t block,
                                            const BlockPlace& place, std::size_t row) const;
-  std::span<const std::byte> plain_block(const Segment& segment, std::size_t block,
-                                         std::size_t row) const;
+  // The same after zstd, of `stored` bytes or, if there are none, of those in the file.
+  std::span<const std::byte> plain_block(const Segment& segment, std::size_t block, std::size_t row,
+                                         std::span<const std::byte> stored = {}) const;
   void check(const Segment& segment, std::uint64_t number, std::span<const std::byte> bytes,
              std::size_t row) const;
   void read_run(const Segment& segment, std::span<const std::uint32_t> rows, float* out) const;

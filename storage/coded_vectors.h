@@ -4,6 +4,7 @@
 
 #include "cairn/vector_store.h"
 
+#include "storage/coded_reader.h"
 #include "storage/container.h"
 
 namespace cairn::storage {
@@ -12,5 +13,8 @@ namespace cairn::storage {
 // Throws Error(corrupt) if they are missing or damaged where it shows at once.
 std::unique_ptr<CompressedVectorStore> open_coded_vectors(
     std::shared_ptr<const ContainerReader> reader, bool safe_reads);
+
+// What reads the store's file, valid as long as the store.
+const CodedReader& reader_of(const CompressedVectorStore& store) noexcept;
 
 }  // namespace cairn::storage

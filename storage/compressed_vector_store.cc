@@ -82,6 +82,12 @@ std::unique_ptr<CompressedVectorStore> storage::open_coded_vectors(
       std::make_unique<CompressedVectorStore::Impl>(std::move(reader), safe_reads));
 }
 
+const CompressedVectorStore::Impl& CompressedVectorStore::impl() const noexcept { return *impl_; }
+
+const storage::CodedReader& storage::reader_of(const CompressedVectorStore& store) noexcept {
+  return store.impl().reader;
+}
+
 std::size_t CompressedVectorStore::rows() const noexcept { return impl_->reader.rows(); }
 std::size_t CompressedVectorStore::dim() const noexcept { return impl_->reader.dim(); }
 

@@ -4,7 +4,8 @@
 // before each query and did so; where it does not (tmpfs), those rows are skipped.
 //
 // Then one random row (random_row) and all rows (all_rows) of each encoding, beside the same from a
-// mapped file of float32 and, as `safe`, by pread.
+// mapped file of float32 and, as `safe`, by pread; and the same rows from tiers that hold all of
+// them, one by one and 16 at once.
 
 #include <algorithm>
 #include <cmath>
@@ -22,6 +23,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "cairn/tiered_vector_store.h"
 #include "cairn/vector_store.h"
 
 namespace {
@@ -234,6 +236,55 @@ void read_random_rows(benchmark::State& state, bool safe_reads) {
 void random_row(benchmark::State& state) { read_random_rows(state, false); }
 void random_row_safe(benchmark::State& state) { read_random_rows(state, true); }
 
+// `count` random rows at once out of the tier that holds all of them, by as many threads as the
+// benchmark has.
+void read_from_tier(benchmark::State& state, const cairn::TieredOptions& options,
+                    std::size_t count) {
+  static std::unique_ptr<cairn::TieredVectorStore> store;
+  static cairn::TieredStats before;
+  if (state.thread_index() == 0) {
+    store = std::make_unique<cairn::TieredVectorStore>(make_store(state, false), options);
+    std::vector<float> out(store->dim());
+    for (int i = 0; i < 3; ++i) {
+      for (std::uint32_t row = 0; row < store->rows(); ++row) store->read({&row, 1}, out.data());
+    }
+    before = store->tier_stats();
+  }
+  std::mt19937 random(static_cast<unsigned>(state.thread_index()) + 1);
+  std::vector<std::uint32_t> rows;
+  std::vector<float> out;
+  std::size_t next = 0;
+  for (auto _ : state) {
+    if (rows.empty()) {
+      for (std::size_t i = 0; i < 4096; ++i) {
+        rows.push_back(static_cast<std::uint32_t>(random() % store->rows()));
+      }
+      out.resize(count * store->dim());
+    }
+    store->read({&rows[next % rows.size()], count}, out.data());
+    next += count;
+    benchmark::DoNotOptimize(out.data());
+    benchmark::ClobberMemory();
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(count));
+  if (state.thread_index() != 0) return;
+  const cairn::TieredStats stats = store->tier_stats().since(before);
+  state.counters["hot"] = stats.hot.hit_rate();
+  state.counters["warm"] = stats.warm.hit_rate();
+  describe(state, store->cold());
+}
+
+constexpr std::uint64_t kAmple = 4 * kCodedBytes;
+
+void hot_row(benchmark::State& state) { read_from_tier(state, {.hot_bytes = kAmple}, 1); }
+void hot_rows_by_16(benchmark::State& state) { read_from_tier(state, {.hot_bytes = kAmple}, 16); }
+void warm_row(benchmark::State& state) {
+  read_from_tier(state, {.warm_bytes = kAmple, .min_warm_ratio = 0}, 1);
+}
+void warm_rows_by_16(benchmark::State& state) {
+  read_from_tier(state, {.warm_bytes = kAmple, .min_warm_ratio = 0}, 16);
+}
+
 void all_rows(benchmark::State& state) {
   const auto store = make_store(state, false);
   std::vector<std::uint32_t> rows(256);
@@ -264,6 +315,15 @@ void each_encoding(benchmark::internal::Benchmark* bench) {
 }
 
 BENCHMARK(random_row)->Apply(each_encoding)->Unit(benchmark::kNanosecond);
+BENCHMARK(hot_row)->Args({2, 128, 0})->Args({2, 768, 0})->Unit(benchmark::kNanosecond);
+BENCHMARK(hot_rows_by_16)
+    ->Args({2, 128, 0})
+    ->Args({2, 768, 0})
+    ->ThreadRange(1, 2)
+    ->UseRealTime()
+    ->Unit(benchmark::kNanosecond);
+BENCHMARK(warm_row)->Apply(each_encoding)->Unit(benchmark::kNanosecond);
+BENCHMARK(warm_rows_by_16)->Apply(each_encoding)->Unit(benchmark::kNanosecond);
 BENCHMARK(random_row_safe)->Args({2, 128, 0})->Args({9, 128, 0})->Unit(benchmark::kNanosecond);
 BENCHMARK(all_rows)->Apply(each_encoding)->Unit(benchmark::kMillisecond);
 BENCHMARK(memory)->Unit(benchmark::kMicrosecond);

@@ -12,6 +12,7 @@
 #include "cairn/result_cache.h"
 #include "cairn/search_pool.h"
 #include "cairn/stats.h"
+#include "cairn/tiered_vector_store.h"
 #include "cairn/typed_matrix.h"
 #include "cairn/types.h"
 #include "cairn/vector_source.h"

@@ -15,6 +15,7 @@
 #include "cairn/export.h"
 #include "cairn/options.h"
 #include "cairn/stats.h"
+#include "cairn/tiered_vector_store.h"
 #include "cairn/typed_matrix.h"
 #include "cairn/types.h"
 #include "cairn/vector_source.h"
@@ -112,6 +113,12 @@ class CAIRN_EXPORT ClusteredIndex {
   /// @throws Error io; invalid_argument (options).
   void use_compressed_storage(const std::filesystem::path& vectors_file,
                               const CompressionOptions& options = {});
+  /// Full vectors in a TieredVectorStore: the hottest rows in RAM, within the budgets given, over
+  /// the store in use or, if options.vectors_file is given, over a new CompressedVectorStore there.
+  /// Results stay identical, bit for bit.
+  /// @throws Error invalid_argument, without vectors_file, if full vectors are in memory or tiered
+  ///   already; or the options are wrong (see TieredVectorStore); io.
+  void use_tiered_storage(const TieredOptions& options);
   /// Full vectors in a store of your own, which must hold this index's rows in row order (see
   /// read_rows). @throws Error invalid_argument if null, or rows or dim differ.
   void use_storage(std::unique_ptr<VectorStore> store);
@@ -123,6 +130,8 @@ class CAIRN_EXPORT ClusteredIndex {
   std::size_t dim() const noexcept;
 
   IndexStats stats() const;
+  /// What the tiers have done; empty unless use_tiered_storage() is in effect.
+  std::optional<TieredStats> tier_stats() const;
   /// RAM that this index's data takes, codes, centroids, ids and vectors in memory; the sections
   /// of a mapped file count (but for its full vectors), as pages that searches touch.
   std::size_t memory_usage_bytes() const;

@@ -14,9 +14,10 @@ enum class StorageKind : std::uint8_t {
   mmap = 1,        ///< a memory-mapped file
   custom = 2,      ///< a VectorStore of the user's own
   compressed = 3,  ///< a file of encoded rows
+  tiered = 4,      ///< a cache in RAM over a store on disk
 };
 
-/// "memory", "mmap", "custom", "compressed".
+/// "memory", "mmap", "custom", "compressed", "tiered".
 CAIRN_EXPORT const char* to_string(StorageKind kind) noexcept;
 
 /// What a store holds and where.

@@ -169,6 +169,7 @@ class CAIRN_EXPORT CompressedVectorStore final : public VectorStore {
 
   struct Impl;  ///< internal
   explicit CompressedVectorStore(std::unique_ptr<Impl> impl);
+  const Impl& impl() const noexcept;  ///< internal
 
  private:
   std::unique_ptr<Impl> impl_;

@@ -129,6 +129,39 @@ TEST_F(BenchCommand, MeasuresASavedIndexWhereverItsVectorsAre) {
   const json compressed = with("compressed");
   EXPECT_EQ(compressed["points"][0]["storage"], "compressed");
   EXPECT_EQ(memory["points"][1]["recall"], compressed["points"][1]["recall"]);
+  const json tiered = with("tiered");
+  EXPECT_EQ(tiered["points"][0]["storage"], "tiered");
+  EXPECT_EQ(memory["points"][1]["recall"], tiered["points"][1]["recall"]);
+  EXPECT_FALSE(memory["points"][0].contains("storage_tiers"));
+}
+
+TEST_F(BenchCommand, TellsWhatTheTiersHaveDone) {
+  const std::vector<std::string> common{"--input", path("base.fbin"), "--probes", "4", "--repeat",
+                                        "2",       "--storage",       "tiered"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), common.begin(), common.end());
+    return bench(more)["points"][0];
+  };
+  const json point = with({"--hot-bytes", "1M", "--warm-bytes", "0"});
+  const json& tiers = point["storage_tiers"];
+  EXPECT_EQ(tiers["hot"]["budget_bytes"], 1 << 20);
+  EXPECT_EQ(tiers["warm_is_on"], false);
+  EXPECT_EQ(tiers["warm_note"], "no bytes are given to it");
+  EXPECT_EQ(tiers["hot"]["hits"].get<std::size_t>() + tiers["cold"]["hits"].get<std::size_t>(),
+            2 * kQueries * point["exact_reads"].get<double>());
+  EXPECT_NEAR(point["hot_share"].get<double>() + point["cold_share"].get<double>(), 1, 1e-9);
+  EXPECT_GT(point["hot_share"], 0.3);  // room for all rows
+  EXPECT_EQ(with({"--hot-bytes", "0", "--warm-bytes", "1M"})["hot_share"], 0.0);
+
+  std::vector<std::string> arguments{"bench", "--queries", path("query.fbin")};
+  arguments.insert(arguments.end(), common.begin(), common.end());
+  const std::string text = succeed(arguments);
+  EXPECT_THAT(text, HasSubstr("vectors in tiered"));
+  EXPECT_THAT(text, HasSubstr("   tier     reads"));
+  EXPECT_THAT(text, HasSubstr("the warm tier is off: float32 rows are"));
+  arguments.insert(arguments.end(), {"--hot-bytes", "0", "--warm-bytes", "0"});
+  EXPECT_THAT(run_command(scratch_.path(), arguments).err,
+              HasSubstr("hot_bytes and warm_bytes are both 0"));
 }
 
 TEST_F(BenchCommand, SeveralClientsFindTheSame) {

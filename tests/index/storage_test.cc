@@ -148,6 +148,51 @@ TEST(IndexStorage, EncodedVectorsGiveTheSameAnswers) {
   }
 }
 
+TEST(IndexStorage, TiersGiveTheSameAnswers) {
+  const TempDir dir;
+  const Vectors rows = clustered_vectors(3000, 50, 30, 1);
+  const Vectors queries = clustered_vectors(40, 50, 30, 2);
+  for (const Metric metric : {Metric::l2, Metric::inner_product, Metric::cosine}) {
+    ClusteredIndex index = ClusteredIndex::build(rows.view(), {.metric = metric});
+    const std::vector<std::uint64_t> expected = answers(index, queries);
+    index.save(dir.path() / "raw");
+    index.save(dir.path() / "coded", {.compression = CompressionOptions{.zstd_level = 3}});
+    const TieredOptions tiers{.hot_bytes = 60'000, .warm_bytes = 100'000, .min_warm_ratio = 1};
+    for (const char* name : {"raw", "coded"}) {
+      for (const bool safe_reads : {false, true}) {
+        ClusteredIndex opened = ClusteredIndex::open(dir.path() / name, {.safe_reads = safe_reads});
+        EXPECT_FALSE(opened.tier_stats().has_value());
+        opened.use_tiered_storage(tiers);
+        EXPECT_EQ(opened.storage_kind(), StorageKind::tiered);
+        EXPECT_FALSE(opened.is_using_mmap());
+        for (int round = 0; round < 4; ++round) EXPECT_EQ(answers(opened, queries), expected);
+        const TieredStats stats = *opened.tier_stats();
+        EXPECT_GT(stats.hot.hits, 0u);
+        EXPECT_EQ(opened.stats().vector_ram_bytes,
+                  stats.hot.ram_bytes + stats.warm.ram_bytes + stats.cold.ram_bytes);
+        EXPECT_EQ(opened.stats().vector_disk_bytes, stats.cold.bytes);
+        opened.save(dir.path() / "again");
+        EXPECT_EQ(read_file(dir.path() / "again"), read_file(dir.path() / "raw"));
+        EXPECT_THROW(opened.use_tiered_storage(tiers), Error);
+        EXPECT_EQ(answers(opened, queries), expected);
+        opened.use_memory_storage();
+        EXPECT_EQ(answers(opened, queries), expected);
+      }
+    }
+    EXPECT_THROW(index.use_tiered_storage(tiers), Error);  // in memory, and no file given
+    EXPECT_THROW(index.use_tiered_storage({.vectors_file = dir.path() / "cold"}), Error);
+    EXPECT_FALSE(std::filesystem::exists(dir.path() / "cold"));
+    TieredOptions written = tiers;
+    written.vectors_file = dir.path() / "cold";
+    written.compression.zstd_level = 1;
+    index.use_tiered_storage(written);
+    for (int round = 0; round < 3; ++round) EXPECT_EQ(answers(index, queries), expected);
+    EXPECT_TRUE(index.tier_stats()->warm_is_on);
+    EXPECT_GT(index.tier_stats()->warm.hits, 0u);
+    std::filesystem::remove(dir.path() / "cold");
+  }
+}
+
 TEST(IndexStorage, LossyVectorsAreAskedForByName) {
   const TempDir dir;
   const Vectors rows = clustered_vectors(2000, 20, 10, 1);
