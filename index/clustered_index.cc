@@ -20,6 +20,7 @@
 #include "index/tree_builder.h"
 #include "index/validate.h"
 #include "quantize/kernels/kernels.h"
+#include "storage/available_memory.h"
 #include "storage/coded_vectors.h"
 #include "storage/container.h"
 #include "storage/mapped_vectors.h"
@@ -139,11 +140,12 @@ ClusteredIndex ClusteredIndex::build_file(const std::filesystem::path& path, Vec
 
 ClusteredIndex ClusteredIndex::open(const std::filesystem::path& path, const OpenOptions& options) {
   auto impl = std::make_unique<Impl>();
-  impl->reader = storage::ContainerReader::open(path, storage::ContainerKind::index);
+  impl->reader = storage::ContainerReader::open(path, storage::ContainerKind::index,
+                                                storage::read_mode(options.safe_reads));
   if (options.verify) impl->reader->verify();
   impl->data = index::load_index(*impl->reader);
   if (options.safe_reads || impl->reader->find(storage::SectionType::coded_vectors) != nullptr) {
-    impl->store = storage::open_coded_vectors(impl->reader, options.safe_reads);
+    impl->store = storage::open_coded_vectors(impl->reader);
     impl->kind = StorageKind::compressed;
   } else {
     impl->store = storage::open_mapped_vectors(impl->reader);
@@ -255,6 +257,29 @@ void ClusteredIndex::use_storage(std::unique_ptr<VectorStore> store) {
   impl_->store = std::move(store);
 }
 
+std::uint64_t ClusteredIndex::warm(const WarmOptions& options) const {
+  const std::uint64_t wanted =
+      options.max_bytes != 0 ? options.max_bytes : std::numeric_limits<std::uint64_t>::max();
+  const std::uint64_t budget = std::min(wanted, storage::available_memory());
+  std::uint64_t done = 0;
+  if (impl_->reader != nullptr && options.part != IndexPart::vectors) {
+    for (const storage::SectionInfo& section : impl_->reader->sections()) {
+      if (index::is_searched(section)) done += impl_->reader->warm(section, budget - done);
+    }
+  }
+  if (options.part != IndexPart::codes) done += impl_->store->warm(budget - done);
+  return done;
+}
+
+void ClusteredIndex::trim(IndexPart part) const noexcept {
+  if (impl_->reader != nullptr && part != IndexPart::vectors) {
+    for (const storage::SectionInfo& section : impl_->reader->sections()) {
+      if (index::is_searched(section)) impl_->reader->trim(section);
+    }
+  }
+  if (part != IndexPart::codes) impl_->store->trim();
+}
+
 bool ClusteredIndex::is_using_mmap() const noexcept { return impl_->kind == StorageKind::mmap; }
 StorageKind ClusteredIndex::storage_kind() const noexcept { return impl_->kind; }
 Metric ClusteredIndex::metric() const noexcept { return impl_->data.metric(); }
@@ -291,7 +316,7 @@ IndexStats ClusteredIndex::stats() const {
   const StoreStats store = impl_->store->stats();
   stats.vector_ram_bytes = store.ram_bytes;
   stats.vector_disk_bytes = store.disk_bytes;
-  stats.index_is_mapped = impl_->reader != nullptr;
+  stats.index_is_mapped = impl_->reader != nullptr && impl_->reader->is_mapped();
   return stats;
 }
 

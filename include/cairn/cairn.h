@@ -8,6 +8,7 @@
 #include "cairn/exact_search.h"
 #include "cairn/io.h"
 #include "cairn/options.h"
+#include "cairn/share.h"
 #include "cairn/stats.h"
 #include "cairn/types.h"
 #include "cairn/vector_source.h"

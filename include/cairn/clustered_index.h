@@ -104,6 +104,19 @@ class CAIRN_EXPORT ClusteredIndex {
   /// read_rows). @throws Error invalid_argument if null, or rows or dim differ.
   void use_storage(std::unique_ptr<VectorStore> store);
 
+  /// Brings the mapped file into memory before queries come, instead of by them: codes, centroids
+  /// and ids first, then full vectors, as far as `options.max_bytes` and the memory available to
+  /// this process reach (by its cgroup and /proc/meminfo). What does not fit stays on disk. Returns
+  /// the bytes brought in, 0 for an index that was built in this process and holds its vectors.
+  /// Pages can be taken away again by the system; this is no promise that they stay.
+  /// @throws Error io. Cost: reads that much, sequentially. Thread safety: concurrent with
+  /// searches.
+  std::uint64_t warm(const WarmOptions& options = {}) const;
+  /// Gives memory of the mapped file back to the system, such as that of an index nobody asks for a
+  /// while; the next searches read it from disk again. What other processes use stays. Not
+  /// concurrent with warm(), harmless to searches.
+  void trim(IndexPart part = IndexPart::all) const noexcept;
+
   bool is_using_mmap() const noexcept;
   StorageKind storage_kind() const noexcept;
   Metric metric() const noexcept;

@@ -49,9 +49,24 @@ struct SearchOptions {
 /// How a saved index is opened.
 struct OpenOptions {
   bool verify = false;  ///< check every checksum of the file first: reads it whole
-  /// Full vectors are read by pread (see StoreOpenOptions), so that a file which is truncated under
-  /// the index gives an Error when they are read. The rest of the file stays mapped.
+  /// Nothing is mapped: codes, centroids and ids are copied to RAM of this process and checked, and
+  /// full vectors are read by pread (see StoreOpenOptions). A file that is truncated or overwritten
+  /// under the index gives an Error when a vector is read, never SIGBUS. Opening then takes time
+  /// and RAM of memory_usage_bytes(), which processes do not share.
   bool safe_reads = false;
+};
+
+/// A part of an index, to be brought into memory or given back.
+enum class IndexPart : std::uint8_t {
+  all,
+  codes,    ///< what every search runs through: codes, centroids, ids
+  vectors,  ///< full vectors
+};
+
+/// What ClusteredIndex::warm() brings into memory.
+struct WarmOptions {
+  IndexPart part = IndexPart::all;
+  std::uint64_t max_bytes = 0;  ///< 0: as much as there is memory for
 };
 
 /// How an index is saved.
