@@ -1,8 +1,9 @@
 // What a query costs whose full vectors are on disk, by the way they are read: the rows of an index
 // go to a file of their own, its pages are dropped from memory before each query, and every method
-// answers each query in turn. Codes, centroids and ids are in memory.
+// answers each query in turn. Codes, centroids and ids are in memory. Beside them the library as it
+// is, from the index file, by its mapping and with safe_reads.
 //
-//   cold_reads INDEX.cairn QUERIES.fbin [count=200] [recall=0.95] [k=10] [directory=.]
+//   cairn_cold_reads INDEX.cairn QUERIES.fbin [COUNT=200] [RECALL=0.95] [K=10] [DIRECTORY=.]
 //
 // Takes disk space of twice the vectors in the directory. Prints, per method, milliseconds per
 // query and bytes that the device delivered, over the bytes of the rows that the search read.
@@ -14,6 +15,7 @@
 #include <cstdlib>
 #include <exception>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -74,15 +76,22 @@ struct Arguments {
   std::filesystem::path directory = ".";
 };
 
-// The index as it is saved, with vectors in `file` read by one method.
+// An index whose vectors are read in one way, and are to be dropped from memory.
 class Subject {
  public:
   Subject(const std::string& path, cold::Method method)
       : name(std::move(method.name)),
-        file_(method.file),
+        drop_([file = method.file](const cairn::ClusteredIndex&) {
+          if (!file->drop_pages()) throw std::runtime_error("this file system keeps pages");
+        }),
         index_(cairn::ClusteredIndex::open(path)) {
     index_.use_storage(std::make_unique<CountingStore>(std::move(method.store), *reads_));
   }
+  // As the library does it.
+  Subject(const std::string& path, std::string what, bool safe_reads)
+      : name(std::move(what)),
+        drop_([](const cairn::ClusteredIndex& index) { index.trim(cairn::IndexPart::vectors); }),
+        index_(cairn::ClusteredIndex::open(path, {.safe_reads = safe_reads})) {}
 
   std::vector<cairn::Neighbor> answer(std::span<const float> query,
                                       const cairn::SearchOptions& options) {
@@ -90,7 +99,7 @@ class Subject {
     cairn::SearchStats stats;
     // Whatever else the query touches is brought into memory by the same query.
     index_.search(query, options, found);
-    if (!file_->drop_pages()) throw std::runtime_error("this file system keeps pages in memory");
+    drop_(index_);
     const std::uint64_t bytes = device_bytes();
     *reads_ = 0;
     const auto start = std::chrono::steady_clock::now();
@@ -98,6 +107,7 @@ class Subject {
     measured.seconds.push_back(
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     measured.device_bytes += device_bytes() - bytes;
+    drop_(index_);
     measured.useful_bytes += stats.vector_bytes_read;
     measured.rows += stats.vectors_read;
     measured.reads += *reads_;
@@ -108,7 +118,7 @@ class Subject {
   Measured measured;
 
  private:
-  const cold::RowFile* file_;
+  std::function<void(const cairn::ClusteredIndex&)> drop_;
   std::unique_ptr<std::uint64_t> reads_ = std::make_unique<std::uint64_t>(0);
   cairn::ClusteredIndex index_;
 };
@@ -130,10 +140,13 @@ void measure(const Arguments& arguments) {
   for (cold::Method& method : cold::all_methods(dense, packed)) {
     subjects.emplace_back(arguments.index, std::move(method));
   }
+  subjects.emplace_back(arguments.index, "Cairn, mapped", false);
+  subjects.emplace_back(arguments.index, "Cairn, safe_reads", true);
 
   for (std::size_t q = 0; q < queries.rows; ++q) {
     const std::span query(queries.row(q), queries.dim);
     const std::vector<cairn::Neighbor> expected = index.search(query, options);
+    index.trim(cairn::IndexPart::vectors);
     for (std::size_t i = 0; i < subjects.size(); ++i) {
       Subject& subject = subjects[(i + q) % subjects.size()];
       if (subject.answer(query, options) != expected) {
@@ -165,7 +178,8 @@ void measure(const Arguments& arguments) {
 
 int main(int argc, char** argv) {
   if (argc < 3 || argc > 7) {
-    std::fprintf(stderr, "usage: cold_reads INDEX QUERIES [COUNT] [RECALL] [K] [DIRECTORY]\n");
+    std::fprintf(stderr,
+                 "usage: cairn_cold_reads INDEX QUERIES [COUNT] [RECALL] [K] [DIRECTORY]\n");
     return 2;
   }
   Arguments arguments{.index = argv[1], .queries = argv[2]};
@@ -177,7 +191,7 @@ int main(int argc, char** argv) {
     measure(arguments);
     return 0;
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "cold_reads: %s\n", error.what());
+    std::fprintf(stderr, "cairn_cold_reads: %s\n", error.what());
     return 1;
   }
 }
