@@ -74,6 +74,15 @@ void search_chunk(const index::IndexData& data, const VectorStore& store, Matrix
   searcher.search(data, store, queries, request, take);
 }
 
+// The sections that every search runs through, if they lie in a file.
+template <typename Use>
+void for_each_mapped_section(const ClusteredIndex::Impl& impl, const Use& use) {
+  if (impl.reader == nullptr) return;
+  for (const storage::SectionInfo& section : impl.reader->sections()) {
+    if (index::is_searched(section)) use(section);
+  }
+}
+
 [[noreturn]] void refuse(const std::string& message) {
   throw Error(ErrorCode::invalid_argument, message);
 }
@@ -257,25 +266,31 @@ void ClusteredIndex::use_storage(std::unique_ptr<VectorStore> store) {
   impl_->store = std::move(store);
 }
 
+// Codes come before vectors: page cache that was read and not used yet counts as available, so
+// those in memory already are taken off before vectors could push them out.
 std::uint64_t ClusteredIndex::warm(const WarmOptions& options) const {
-  const std::uint64_t wanted =
-      options.max_bytes != 0 ? options.max_bytes : std::numeric_limits<std::uint64_t>::max();
-  const std::uint64_t budget = std::min(wanted, storage::available_memory());
+  std::uint64_t budget = storage::available_memory();
+  if (options.max_bytes != 0) budget = std::min(budget, options.max_bytes);
   std::uint64_t done = 0;
-  if (impl_->reader != nullptr && options.part != IndexPart::vectors) {
-    for (const storage::SectionInfo& section : impl_->reader->sections()) {
-      if (index::is_searched(section)) done += impl_->reader->warm(section, budget - done);
+  for_each_mapped_section(*impl_, [&](const storage::SectionInfo& section) {
+    if (options.part != IndexPart::vectors) {
+      done += impl_->reader->warm(section, budget - done);
+    } else if (options.max_bytes == 0) {
+      budget -= std::min(budget, impl_->reader->resident_bytes(section));
     }
+  });
+  if (options.lock_codes) {
+    for_each_mapped_section(
+        *impl_, [&](const storage::SectionInfo& section) { impl_->reader->lock(section); });
   }
   if (options.part != IndexPart::codes) done += impl_->store->warm(budget - done);
   return done;
 }
 
 void ClusteredIndex::trim(IndexPart part) const noexcept {
-  if (impl_->reader != nullptr && part != IndexPart::vectors) {
-    for (const storage::SectionInfo& section : impl_->reader->sections()) {
-      if (index::is_searched(section)) impl_->reader->trim(section);
-    }
+  if (part != IndexPart::vectors) {
+    for_each_mapped_section(
+        *impl_, [&](const storage::SectionInfo& section) { impl_->reader->trim(section); });
   }
   if (part != IndexPart::codes) impl_->store->trim();
 }

@@ -162,9 +162,13 @@ class ContainerReader {
   // Is the mapped page that holds this offset of the file in memory?
   bool is_resident(std::uint64_t offset) const noexcept;
 
+  // How many bytes of a mapped section are in memory; 0 if it is a copy.
+  std::uint64_t resident_bytes(const SectionInfo& section) const;
   // Reads a section into memory, from its beginning, as far as `max_bytes` reach, and returns how
   // many bytes that were; 0 if it is a copy anyway. Throws Error(io).
   std::uint64_t warm(const SectionInfo& section, std::uint64_t max_bytes) const;
+  // Keeps the pages of a mapped section in memory until trim(). Throws Error(io).
+  void lock(const SectionInfo& section) const;
   // Gives back the memory that holds pages of a section; the next use reads them from the file.
   // What other processes have mapped stays.
   void trim(const SectionInfo& section) const noexcept;

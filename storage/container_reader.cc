@@ -225,7 +225,13 @@ bool ContainerReader::is_resident(std::uint64_t offset) const noexcept {
   return storage::is_resident(impl_->mapping.bytes().data() + offset);
 }
 
-// Read, not touched: what the file no longer has is then an error and no signal.
+std::uint64_t ContainerReader::resident_bytes(const SectionInfo& section) const {
+  return impl_->is_mapped() ? storage::resident_bytes(impl_->bytes(section)) : 0;
+}
+
+// Read, not touched: what the file no longer has is then an error and no signal. A page that is
+// missing afterwards was taken away because memory is short: then read-ahead would take away
+// others.
 std::uint64_t ContainerReader::warm(const SectionInfo& section, std::uint64_t max_bytes) const {
   const std::uint64_t wanted = std::min(section.bytes, max_bytes);
   if (!impl_->is_mapped() && !holds_vectors(section.type)) return 0;  // copied at open
@@ -239,8 +245,15 @@ std::uint64_t ContainerReader::warm(const SectionInfo& section, std::uint64_t ma
   return wanted;
 }
 
+void ContainerReader::lock(const SectionInfo& section) const {
+  if (impl_->is_mapped()) lock_in_memory(impl_->bytes(section), impl_->path);
+}
+
 void ContainerReader::trim(const SectionInfo& section) const noexcept {
-  if (impl_->is_mapped()) advise(impl_->bytes(section), Advice::not_needed);
+  if (impl_->is_mapped()) {
+    unlock(impl_->bytes(section));
+    advise(impl_->bytes(section), Advice::not_needed);
+  }
   impl_->file.advise(section.offset, section.bytes, Advice::not_needed);
 }
 

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -345,5 +346,23 @@ bool is_resident(const std::byte* address) noexcept {
   unsigned char state = 0;
   return ::mincore(reinterpret_cast<void*>(page), 1, &state) != 0 || (state & 1) != 0;
 }
+
+std::size_t resident_bytes(std::span<const std::byte> range) {
+  const std::size_t page = page_size();
+  const auto first = reinterpret_cast<std::uintptr_t>(range.data());
+  const std::uintptr_t begin = first & ~(page - 1);
+  std::vector<unsigned char> states((first + range.size() - begin + page - 1) / page, 1);
+  ::mincore(reinterpret_cast<void*>(begin), first + range.size() - begin, states.data());
+  const auto pages = std::count_if(states.begin(), states.end(),
+                                   [](unsigned char state) { return (state & 1) != 0; });
+  return std::min(range.size(), static_cast<std::size_t>(pages) * page);
+}
+
+void lock_in_memory(std::span<const std::byte> range, const std::filesystem::path& path) {
+  if (::mlock(range.data(), range.size()) == 0) return;
+  fail_io("cannot lock in memory " + std::to_string(range.size()) + " bytes of", path, errno);
+}
+
+void unlock(std::span<const std::byte> range) noexcept { ::munlock(range.data(), range.size()); }
 
 }  // namespace cairn::storage

@@ -136,5 +136,12 @@ void advise(std::span<const std::byte> range, Advice advice) noexcept;
 
 // Is the page that holds `address`, inside a mapping, in memory? True if the system will not say.
 bool is_resident(const std::byte* address) noexcept;
+// How many bytes of `range`, inside a mapping, are on pages in memory.
+std::size_t resident_bytes(std::span<const std::byte> range);
+
+// Keeps the pages of `range`, inside a mapping of `path`, in memory. Throws io if the system allows
+// less (RLIMIT_MEMLOCK).
+void lock_in_memory(std::span<const std::byte> range, const std::filesystem::path& path);
+void unlock(std::span<const std::byte> range) noexcept;
 
 }  // namespace cairn::storage

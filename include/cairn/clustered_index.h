@@ -106,15 +106,13 @@ class CAIRN_EXPORT ClusteredIndex {
 
   /// Brings the mapped file into memory before queries come, instead of by them: codes, centroids
   /// and ids first, then full vectors, as far as `options.max_bytes` and the memory available to
-  /// this process reach (by its cgroup and /proc/meminfo). What does not fit stays on disk. Returns
-  /// the bytes brought in, 0 for an index that was built in this process and holds its vectors.
-  /// Pages can be taken away again by the system; this is no promise that they stay.
-  /// @throws Error io. Cost: reads that much, sequentially. Thread safety: concurrent with
-  /// searches.
+  /// this process reach (by its cgroup and /proc/meminfo); the rest stays on disk. Returns bytes
+  /// read: 0 for what is in RAM anyway. The system may take pages away again, but those locked.
+  /// @throws Error io, also if options.lock_codes is refused.
+  /// Cost: reads that much, sequentially. Thread safety: concurrent with other const calls.
   std::uint64_t warm(const WarmOptions& options = {}) const;
-  /// Gives memory of the mapped file back to the system, such as that of an index nobody asks for a
-  /// while; the next searches read it from disk again. What other processes use stays. Not
-  /// concurrent with warm(), harmless to searches.
+  /// Gives memory of the mapped file back to the system, and unlocks it; the next searches read it
+  /// from disk again. Pages that other processes have in use stay. Concurrent as warm().
   void trim(IndexPart part = IndexPart::all) const noexcept;
 
   bool is_using_mmap() const noexcept;

@@ -67,6 +67,10 @@ enum class IndexPart : std::uint8_t {
 struct WarmOptions {
   IndexPart part = IndexPart::all;
   std::uint64_t max_bytes = 0;  ///< 0: as much as there is memory for
+  /// Locks codes, centroids and ids in memory (mlock) until trim(), so that full vectors never push
+  /// them out; processes that have the file open still share them. Needs a RLIMIT_MEMLOCK of
+  /// memory_usage_bytes() at least, or the privilege.
+  bool lock_codes = false;
 };
 
 /// How an index is saved.

@@ -1,11 +1,13 @@
 // What of an index is in memory: warm(), trim(), safe_reads, one copy for several processes.
 
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -30,6 +32,13 @@ using test::clustered_vectors;
 using test::expect_error;
 using test::TempDir;
 using test::Vectors;
+
+// Instrumented processes have memory of their own that is larger than the index.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kIsInstrumented = true;
+#else
+constexpr bool kIsInstrumented = false;
+#endif
 
 std::vector<Neighbor> answers(const ClusteredIndex& index, const Vectors& queries) {
   std::vector<Neighbor> all;
@@ -96,6 +105,62 @@ TEST_F(Residency, WarmKeepsToItsLimit) {
   EXPECT_EQ(index.warm({.max_bytes = 10'000}), 10'000u);
   EXPECT_EQ(index.warm({.part = IndexPart::vectors, .max_bytes = 1}), 1u);
   EXPECT_EQ(index.warm({.max_bytes = ~std::uint64_t{0}}), index.warm());
+}
+
+std::uint64_t locked_kib() {
+  std::ifstream file("/proc/self/status");
+  std::string word;
+  while (file >> word) {
+    if (word == "VmLck:") {
+      file >> word;
+      return std::stoull(word);
+    }
+  }
+  return 0;
+}
+
+TEST_F(Residency, CodesAreLockedUntilTheyAreTrimmed) {
+  if (kIsInstrumented) GTEST_SKIP() << "sanitizers ignore mlock";
+  const ClusteredIndex index = ClusteredIndex::open(path_);
+  const auto expected = answers(index, rows_);
+  try {
+    index.warm({.part = IndexPart::codes, .lock_codes = true});
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::io);
+    GTEST_SKIP() << error.what();
+  }
+  EXPECT_GE(locked_kib(), index.memory_usage_bytes() / 1024);
+  EXPECT_LT(locked_kib(), std::filesystem::file_size(path_) / 1024);
+  index.trim(IndexPart::vectors);
+  EXPECT_GE(locked_kib(), index.memory_usage_bytes() / 1024);
+  index.trim();
+  EXPECT_EQ(locked_kib(), 0u);
+  EXPECT_EQ(answers(index, rows_), expected);
+}
+
+// Without a mapping too: announced rows, and hardly more, come into memory before they are read.
+TEST_F(Residency, StoresAnnounceRowsOfAColdFile) {
+  for (const bool safe_reads : {false, true}) {
+    for (const bool compressed : {false, true}) {
+      ClusteredIndex::open(path_).save(
+          path_, {.compression = compressed ? std::optional(CompressionOptions{}) : std::nullopt});
+      const auto store = CompressedVectorStore::open(path_, {.safe_reads = safe_reads});
+      store->trim();
+      const std::uint64_t before = resident_bytes();
+      if (before > std::filesystem::file_size(path_) * 9 / 10) {
+        GTEST_SKIP() << "this file system keeps its pages in memory";
+      }
+      const std::vector<std::uint32_t> rows = {5, 1000, 2000, 3999};
+      store->prefetch(rows);
+      std::uint64_t after = 0;
+      for (int i = 0; i < 500 && after < before + rows.size() * storage::page_size(); ++i) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        after = resident_bytes();
+      }
+      EXPECT_GE(after, before + rows.size() * storage::page_size());
+      EXPECT_LE(after, before + rows.size() * 8 * storage::page_size());
+    }
+  }
 }
 
 // Of the user's own stores, or of what is in memory anyway, there is nothing to do.
@@ -278,13 +343,6 @@ std::uint64_t total_pss(const std::vector<Reader>& readers, const std::string& m
   return total;
 }
 
-// Instrumented processes have memory of their own that is larger than the index.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kIsInstrumented = true;
-#else
-constexpr bool kIsInstrumented = false;
-#endif
-
 // Four processes take hardly more than one.
 void expect_one_copy(const std::filesystem::path& path, const std::string& mapping,
                      std::uint64_t file_kib, const Vectors& queries) {
@@ -304,12 +362,14 @@ void expect_one_copy(const std::filesystem::path& path, const std::string& mappi
 class Sharing : public ::testing::Test {
  protected:
   // Large against what a process needs for itself. Built by another process, since what a build
-  // leaves behind would be shared by readers that are forked from this one.
+  // leaves behind would be shared by readers that are forked from this one; on one thread, since
+  // those of OpenMP do not survive a fork.
   Sharing() {
     const pid_t builder = fork();
     if (builder == 0) {
       const Vectors rows = clustered_vectors(5000, kDim, 20, 1);
-      ClusteredIndex::build(rows.view(), {.max_iterations = 1, .refine_bits = 1}).save(path_);
+      ClusteredIndex::build(rows.view(), {.max_iterations = 1, .refine_bits = 1, .threads = 1})
+          .save(path_);
       _exit(0);
     }
     int status = -1;
