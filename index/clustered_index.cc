@@ -22,6 +22,7 @@
 #include "index/tree_builder.h"
 #include "index/validate.h"
 #include "quantize/kernels/kernels.h"
+#include "storage/available_memory.h"
 #include "storage/coded_vectors.h"
 #include "storage/container.h"
 #include "storage/mapped_vectors.h"
@@ -92,6 +93,15 @@ void search_chunk(const index::IndexData& data, const VectorStore& store, Matrix
   }
   thread_local index::BatchSearcher searcher;
   searcher.search(data, store, queries, request, take);
+}
+
+// The sections that every search runs through, if they lie in a file.
+template <typename Use>
+void for_each_mapped_section(const ClusteredIndex::Impl& impl, const Use& use) {
+  if (impl.reader == nullptr) return;
+  for (const storage::SectionInfo& section : impl.reader->sections()) {
+    if (index::is_searched(section)) use(section);
+  }
 }
 
 [[noreturn]] void refuse(const std::string& message) {
@@ -186,13 +196,14 @@ ClusteredIndex ClusteredIndex::build_file(const std::filesystem::path& path, Vec
 
 ClusteredIndex ClusteredIndex::open(const std::filesystem::path& path, const OpenOptions& options) {
   auto impl = std::make_unique<Impl>();
-  impl->reader = storage::ContainerReader::open(path, storage::ContainerKind::index);
+  impl->reader = storage::ContainerReader::open(path, storage::ContainerKind::index,
+                                                storage::read_mode(options.safe_reads));
   if (options.verify) impl->reader->verify();
   impl->data = index::load_index(*impl->reader);
   impl->payloads = storage::open_payloads(*impl->reader);
   impl->identity = impl->reader->uuid();
   if (options.safe_reads || impl->reader->find(storage::SectionType::coded_vectors) != nullptr) {
-    impl->store = storage::open_coded_vectors(impl->reader, options.safe_reads);
+    impl->store = storage::open_coded_vectors(impl->reader);
     impl->kind = StorageKind::compressed;
   } else {
     impl->store = storage::open_mapped_vectors(impl->reader);
@@ -336,6 +347,35 @@ void ClusteredIndex::use_storage(std::unique_ptr<VectorStore> store) {
   impl_->identity = new_identity();
 }
 
+// Codes come before vectors: page cache that was read and not used yet counts as available, so
+// those in memory already are taken off before vectors could push them out.
+std::uint64_t ClusteredIndex::warm(const WarmOptions& options) const {
+  std::uint64_t budget = storage::available_memory();
+  if (options.max_bytes != 0) budget = std::min(budget, options.max_bytes);
+  std::uint64_t done = 0;
+  for_each_mapped_section(*impl_, [&](const storage::SectionInfo& section) {
+    if (options.part != IndexPart::vectors) {
+      done += impl_->reader->warm(section, budget - done);
+    } else if (options.max_bytes == 0) {
+      budget -= std::min(budget, impl_->reader->resident_bytes(section));
+    }
+  });
+  if (options.lock_codes) {
+    for_each_mapped_section(
+        *impl_, [&](const storage::SectionInfo& section) { impl_->reader->lock(section); });
+  }
+  if (options.part != IndexPart::codes) done += impl_->store->warm(budget - done);
+  return done;
+}
+
+void ClusteredIndex::trim(IndexPart part) const noexcept {
+  if (part != IndexPart::vectors) {
+    for_each_mapped_section(
+        *impl_, [&](const storage::SectionInfo& section) { impl_->reader->trim(section); });
+  }
+  if (part != IndexPart::codes) impl_->store->trim();
+}
+
 bool ClusteredIndex::is_using_mmap() const noexcept { return impl_->kind == StorageKind::mmap; }
 StorageKind ClusteredIndex::storage_kind() const noexcept { return impl_->kind; }
 Metric ClusteredIndex::metric() const noexcept { return impl_->data.metric(); }
@@ -377,7 +417,7 @@ IndexStats ClusteredIndex::stats() const {
     (impl_->reader != nullptr ? stats.payload_disk_bytes : stats.payload_ram_bytes) =
         impl_->payloads->stored_bytes();
   }
-  stats.index_is_mapped = impl_->reader != nullptr;
+  stats.index_is_mapped = impl_->reader != nullptr && impl_->reader->is_mapped();
   return stats;
 }
 

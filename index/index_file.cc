@@ -289,4 +289,9 @@ IndexData load_index(const storage::ContainerReader& reader) {
   return data;
 }
 
+bool is_searched(const storage::SectionInfo& section) noexcept {
+  return section.type >= SectionType::index_parameters && section.type != SectionType::vectors &&
+         section.type < SectionType::coded_vectors;
+}
+
 }  // namespace cairn::index

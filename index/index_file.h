@@ -72,4 +72,7 @@ void save_index(const std::filesystem::path& path, const IndexData& data, const 
 // expected and found. O(lists). The spans live as long as the reader.
 IndexData load_index(const storage::ContainerReader& reader);
 
+// Is it one of those that load_index() hands to searches? Vectors and checksums are not.
+bool is_searched(const storage::SectionInfo& section) noexcept;
+
 }  // namespace cairn::index

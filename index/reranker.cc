@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "base/prefetch.h"
 #include "index/metric_distance.h"
@@ -30,16 +31,18 @@ void Reranker::start(const IndexData& data, const VectorStore& store, const floa
   k_ = request.k;
   results_.clear();
   is_prepared_ = false;
+  announced_ = 0;
 }
 
 void Reranker::prepare(const QueryState& state) {
   sort_candidates(state);
   is_prepared_ = true;
+  announced_ = first_chunk(state);
+  announce({sorted_rows_.data(), announced_});
   const float* base = store_->contiguous();
   if (base == nullptr) return;
-  const std::size_t first = std::min(sorted_rows_.size(), k_ + kReadMargin);
   const std::size_t bytes = std::min(data_->dim() * sizeof(float), kMaxPrefetchBytes);
-  for (std::size_t i = 0; i < first; ++i) {
+  for (std::size_t i = 0; i < std::min(announced_, k_ + kReadMargin); ++i) {
     base::prefetch(base + sorted_rows_[i] * data_->dim(), bytes);
   }
 }
@@ -65,13 +68,13 @@ void Reranker::tighten(QueryState& state) {
 std::span<const RowDistance> Reranker::finish(QueryState& state) {
   if (!is_prepared_) sort_candidates(state);
   const std::span<const std::uint32_t> rows = sorted_rows_;
+  std::size_t chunk = first_chunk(state);
   if (state.request.rerank != 0) {
     const std::size_t count = std::min(state.threshold.k(), rows.size());
-    for (std::size_t begin = 0; begin < count; begin += kReadChunk) {
-      read(rows.subspan(begin, std::min(count - begin, kReadChunk)), state.stats);
+    for (std::size_t begin = 0; begin < count; begin += chunk) {
+      read(rows.subspan(begin, std::min(count - begin, chunk)), state.stats);
     }
   } else {
-    std::size_t chunk = k_ + kReadMargin;
     for (std::size_t begin = 0; begin < rows.size();) {
       const float limit = exact_threshold(state);
       std::size_t end = begin;
@@ -83,6 +86,14 @@ std::span<const RowDistance> Reranker::finish(QueryState& state) {
     }
   }
   return results_;
+}
+
+// Candidates that are read at once, before any exact distance is known: all that a search usually
+// needs.
+std::size_t Reranker::first_chunk(const QueryState& state) const {
+  const std::size_t chunk =
+      state.request.rerank != 0 ? std::min(state.threshold.k(), kReadChunk) : k_ + kReadMargin;
+  return std::min(chunk, sorted_rows_.size());
 }
 
 // Ties by row, so that the order of `candidates` does not matter.
@@ -112,14 +123,19 @@ void Reranker::sort_candidates(const QueryState& state) {
   }
 }
 
+void Reranker::announce(std::span<const std::uint32_t> rows) {
+  rows_.assign(rows.begin(), rows.end());
+  std::sort(rows_.begin(), rows_.end());
+  store_->prefetch(rows_);
+}
+
 void Reranker::read(std::span<const std::uint32_t> rows, SearchStats& stats) {
   const std::size_t count = rows.size();
   const std::size_t dim = data_->dim();
-  rows_.assign(rows.begin(), rows.end());
-  std::sort(rows_.begin(), rows_.end());
+  // The first rows of finish() may be announced already.
+  if (std::exchange(announced_, 0) != count) announce(rows);
   distances_.resize(count);
   norms_.resize(count);
-  store_->prefetch(rows_);
   for (const std::uint32_t row : rows_) data_->prefetch_id(row);
   const float* base = store_->contiguous();
   const std::uint32_t* places = rows_.data();

@@ -33,8 +33,8 @@ class Reranker {
  public:
   void start(const IndexData& data, const VectorStore& store, const float* query,
              const SearchRequest& request);
-  // Optional, once all leaves are scanned: puts the candidates in order and asks the memory behind
-  // a contiguous store for those that finish() will read first.
+  // Optional, once all leaves are scanned: puts the candidates in order and announces those that
+  // finish() will read first to the store, and to the memory behind a contiguous one.
   void prepare(const QueryState& state);
   // Without refine codes, between rounds: reads the most promising candidates, so that their exact
   // distances lower the threshold, whatever store they come from.
@@ -44,6 +44,8 @@ class Reranker {
 
  private:
   void sort_candidates(const QueryState& state);
+  std::size_t first_chunk(const QueryState& state) const;
+  void announce(std::span<const std::uint32_t> rows);
   void read(std::span<const std::uint32_t> rows, SearchStats& stats);
   void add_results(std::size_t count);
   float exact_threshold(const QueryState& state) const;
@@ -57,6 +59,7 @@ class Reranker {
   std::vector<RowDistance> results_;  // the k nearest so far, nearest first
   std::vector<RowDistance> unsorted_;
   bool is_prepared_ = false;
+  std::size_t announced_ = 0;  // of the rows that finish() reads, in rows_
   // Candidates that pass the threshold, by lower bound.
   std::vector<std::uint32_t> sorted_rows_;
   std::vector<float> sorted_lower_;

@@ -10,14 +10,11 @@
 #include "base/checksum.h"
 #include "base/prefetch.h"
 #include "storage/coded_writer.h"
-#include "storage/format.h"
 #include "storage/vector_shape.h"
 
 namespace cairn::storage {
 namespace {
 
-// As in MmapVectorStore: so many announcements in a row whose sample was in memory make it warm.
-constexpr unsigned kWarmAfter = 64;
 // How many rows ahead a row's first bytes are fetched into the cache.
 constexpr std::size_t kRowsAhead = 6;
 constexpr std::size_t kPrefetchedBytes = 512;
@@ -107,7 +104,7 @@ const SectionInfo& vectors_section(const ContainerReader& container) {
 
 }  // namespace
 
-CodedReader::CodedReader(std::shared_ptr<const ContainerReader> container, bool safe_reads)
+CodedReader::CodedReader(std::shared_ptr<const ContainerReader> container)
     : container_(std::move(container)),
       id_(next_reader_id()),
       rows_(container_->info().count),
@@ -115,7 +112,8 @@ CodedReader::CodedReader(std::shared_ptr<const ContainerReader> container, bool 
       section_(&vectors_section(*container_)),
       bytes_(container_->bytes(*section_)),
       exponent_code_(load_exponent_code(*container_)),
-      disk_bytes_(section_->bytes) {
+      disk_bytes_(section_->bytes),
+      announcer_(container_, *section_) {
   if (section_->type == SectionType::vectors) {
     segments_ = plain_segments(rows_, dim_);
   } else {
@@ -123,13 +121,9 @@ CodedReader::CodedReader(std::shared_ptr<const ContainerReader> container, bool 
   }
   segment_rows_log2_ =
       segments_.size() > 1 ? static_cast<unsigned>(std::bit_width(segments_[0].rows)) - 1 : 32;
-  can_probe_ = container_->may_inspect_residency();
   container_->advise_random(*section_);
-  if (safe_reads) {
-    file_ = File::open_for_reading(path());
-    stamp_ = file_->stamp();
-    own_checksums_.assign(checksums_.begin(), checksums_.end());
-    checksums_ = own_checksums_;
+  if (!is_mapped()) {
+    stamp_ = file().stamp();
     load_preambles();
   }
 }
@@ -150,25 +144,20 @@ void CodedReader::load_coding() {
   checked_ = std::vector<std::atomic<std::uint64_t>>((checksums_.size() + 63) / 64);
 }
 
-// Another file may have come to this path since the container was opened: then nothing is right.
 void CodedReader::load_preambles() {
-  std::vector<std::byte> page(kHeaderBytes);
-  file_->read_at(0, page);
-  if (decode_header(page, stamp_.bytes, path().string()).uuid != container_->uuid()) {
-    throw Error(ErrorCode::io, path().string() + ": the file was replaced while it was opened");
-  }
   for (const Segment& segment : segments_) {
     base::AlignedBuffer preamble(segment.preamble_bytes(dim_));
     const std::span<std::byte> bytes(preamble.data(), preamble.size());
-    file_->read_at(section_->offset + segment.offset, bytes);
+    file().read_at(section_->offset + segment.offset, bytes);
     if (!bytes.empty()) check(segment, segment.first_block, bytes, segment.first_row);
     preambles_.push_back(std::move(preamble));
   }
 }
 
 std::uint64_t CodedReader::ram_bytes() const noexcept {
-  std::uint64_t bytes = segments_.size() * sizeof(Segment) + own_checksums_.size() * 8 +
-                        checked_.size() * 8 + dictionary_bytes_;
+  std::uint64_t bytes =
+      segments_.size() * sizeof(Segment) + checked_.size() * 8 + dictionary_bytes_;
+  if (!is_mapped()) bytes += checksums_.size_bytes();
   for (const base::AlignedBuffer& preamble : preambles_) bytes += preamble.size();
   return bytes;
 }
@@ -180,7 +169,8 @@ SegmentContext CodedReader::context_of(const Segment& segment) const {
 
 // Checked with the first row that needs it.
 std::span<const std::byte> CodedReader::preamble_of(const Segment& segment) const {
-  if (file_) return preambles_[static_cast<std::size_t>(&segment - segments_.data())].bytes();
+  if (!is_mapped())
+    return preambles_[static_cast<std::size_t>(&segment - segments_.data())].bytes();
   const auto preamble = bytes_.subspan(segment.offset, segment.preamble_bytes(dim_));
   if (!preamble.empty()) check(segment, segment.first_block, preamble, segment.first_row);
   return preamble;
@@ -234,7 +224,7 @@ void CodedReader::check(const Segment& segment, std::uint64_t number,
   if (checksums_.empty()) return;
   const std::uint64_t bit = std::uint64_t{1} << number % 64;
   std::atomic<std::uint64_t>& word = checked_[number / 64];
-  if (!file_ && (word.load(std::memory_order_relaxed) & bit) != 0) return;
+  if (is_mapped() && (word.load(std::memory_order_relaxed) & bit) != 0) return;
   const std::uint64_t found = coded_block_checksum(bytes, number);
   if (found != checksums_[number]) {
     throw Error(ErrorCode::corrupt, name_block(segment, number, row) + ": checksum is " +
@@ -248,14 +238,14 @@ std::span<const std::byte> CodedReader::checked_block(const Segment& segment, st
                                                       const BlockPlace& place,
                                                       std::size_t row) const {
   const std::uint64_t number = first_block_checksum(segment, dim_) + block;
-  if (!file_) {
+  if (is_mapped()) {
     const auto bytes = bytes_.subspan(place.begin, place.bytes);
     check(segment, number, bytes, row);
     return bytes;
   }
   BlockCache& cache = caches().stored;
   const std::span<std::byte> buffer = cache.refill(place.bytes);
-  file_->read_at(section_->offset + place.begin, buffer);
+  file().read_at(section_->offset + place.begin, buffer);
   check(segment, number, buffer, row);
   return buffer;
 }
@@ -307,7 +297,7 @@ void CodedReader::read_run(const Segment& segment, std::span<const std::uint32_t
 // A file that was truncated, or overwritten even by the same blocks, is not the one that was
 // opened.
 void CodedReader::check_unchanged() const {
-  const FileStamp now = file_->stamp();
+  const FileStamp now = file().stamp();
   if (now == stamp_) return;
   throw Error(ErrorCode::io, path().string() + ": the file was changed while it was open: it has " +
                                  std::to_string(now.bytes) + " bytes, " +
@@ -316,10 +306,10 @@ void CodedReader::check_unchanged() const {
 
 void CodedReader::read(std::span<const std::uint32_t> rows, float* out) const {
   for (const std::uint32_t row : rows) check_row(row, rows_);
-  if (file_) check_unchanged();
+  if (!is_mapped()) check_unchanged();
   for (std::size_t i = 0; i < rows.size();) {
     const Segment& segment = segment_of(rows[i]);
-    if (!file_ && !segment.has_block_ends() && i + kRowsAhead < rows.size()) {
+    if (is_mapped() && !segment.has_block_ends() && i + kRowsAhead < rows.size()) {
       const std::size_t ahead = rows[i + kRowsAhead];
       const Segment& next = segment_of(ahead);
       if (!next.has_block_ends()) {
@@ -340,55 +330,44 @@ void CodedReader::read(std::span<const std::uint32_t> rows, float* out) const {
   }
 }
 
-// One request for each run of rows whose pages touch. Blocks that are unpacked as a whole count
-// with all their bytes, which their preamble tells; a damaged one is left for read() to report.
-void CodedReader::prefetch(std::span<const std::uint32_t> rows) const noexcept {
-  if (rows.empty() || file_ || rows.back() >= rows_) return;
-  const auto range_of = [this](std::size_t row, std::uint64_t& begin, std::uint64_t& end) {
-    const Segment& segment = segment_of(row);
-    const std::size_t local = row - segment.first_row;
-    const std::uint64_t preamble = segment.offset + segment.preamble_bytes(dim_);
-    if (segment.has_block_ends()) {
-      const std::size_t block = local >> segment.block_rows_log2;
-      const auto ends =
-          bytes_.subspan(segment.offset + segment.num_exceptions * sizeof(std::uint32_t),
-                         segment.num_blocks() * sizeof(std::uint32_t));
-      begin = preamble + (block == 0 ? 0 : u32_at(ends, block - 1));
-      end = preamble + u32_at(ends, block);
-    } else {
-      const std::size_t row_bytes = coded_row_bytes(segment.encoding, dim_);
-      const std::size_t block = local >> segment.block_rows_log2;
-      begin =
-          preamble + local * row_bytes + (block + 1) * block_header_bytes(segment.encoding, dim_);
-      end = begin + row_bytes;
-    }
-    return begin < end && end <= bytes_.size();
-  };
-  std::uint64_t begin = 0;
-  std::uint64_t end = 0;
-  if (can_probe_) {
-    if (!range_of(rows[rows.size() / 2], begin, end)) return;
-    const unsigned streak = warm_streak_.load(std::memory_order_relaxed);
-    if (!is_resident(bytes_.data() + begin)) {
-      warm_streak_.store(0, std::memory_order_relaxed);
-    } else if (streak >= kWarmAfter) {
-      return;
-    } else {
-      warm_streak_.store(streak + 1, std::memory_order_relaxed);
-    }
+// The bytes that reading a row takes. Blocks that are unpacked as a whole count with all of them,
+// which their preamble tells; a damaged one is left for read() to report.
+Announcer::Range CodedReader::range_of(std::uint32_t row) const noexcept {
+  const Segment& segment = segment_of(row);
+  const std::size_t local = row - segment.first_row;
+  const std::size_t block = local >> segment.block_rows_log2;
+  const std::uint64_t preamble = segment.offset + segment.preamble_bytes(dim_);
+  Announcer::Range range;
+  if (segment.has_block_ends()) {
+    const std::span<const std::byte> whole =
+        is_mapped() ? bytes_.subspan(segment.offset, segment.preamble_bytes(dim_))
+                    : preambles_[static_cast<std::size_t>(&segment - segments_.data())].bytes();
+    const auto ends = whole.subspan(segment.num_exceptions * sizeof(std::uint32_t));
+    range.begin = preamble + (block == 0 ? 0 : u32_at(ends, block - 1));
+    range.end = preamble + u32_at(ends, block);
+  } else if (is_mapped()) {
+    const std::size_t row_bytes = coded_row_bytes(segment.encoding, dim_);
+    range.begin =
+        preamble + local * row_bytes + (block + 1) * block_header_bytes(segment.encoding, dim_);
+    range.end = range.begin + row_bytes;
+  } else if (segment.encoding != VectorEncoding::constant) {  // the whole block is read and checked
+    const std::size_t block_bytes = plain_block_bytes(segment.encoding, dim_, segment.block_rows());
+    range.begin = preamble + block * block_bytes;
+    range.end =
+        range.begin + plain_block_bytes(segment.encoding, dim_, segment.rows_of_block(block));
   }
-  const std::uint64_t page = page_size();
-  std::uint64_t run_begin = 0;
-  std::uint64_t run_end = 0;
-  for (const std::uint32_t row : rows) {
-    if (!range_of(row, begin, end)) continue;
-    if (run_end == 0 || begin < run_begin || begin / page > (run_end - 1) / page + 1) {
-      if (run_end > 0) advise(bytes_.subspan(run_begin, run_end - run_begin), Advice::will_need);
-      run_begin = begin;
-    }
-    run_end = end;
-  }
-  if (run_end > 0) advise(bytes_.subspan(run_begin, run_end - run_begin), Advice::will_need);
+  return range.end <= section_->bytes ? range : Announcer::Range{};
 }
+
+void CodedReader::prefetch(std::span<const std::uint32_t> rows) const noexcept {
+  if (rows.empty() || rows.back() >= rows_) return;
+  announcer_.announce(rows, [this](std::uint32_t row) { return range_of(row); });
+}
+
+std::uint64_t CodedReader::warm(std::uint64_t max_bytes) const {
+  return container_->warm(*section_, max_bytes);
+}
+
+void CodedReader::trim() const noexcept { container_->trim(*section_); }
 
 }  // namespace cairn::storage

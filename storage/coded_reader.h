@@ -13,6 +13,7 @@
 #include "cairn/vector_store.h"
 
 #include "base/aligned_buffer.h"
+#include "storage/announcer.h"
 #include "storage/block_codec.h"
 #include "storage/container.h"
 #include "storage/exponent_code.h"
@@ -22,13 +23,12 @@
 
 namespace cairn::storage {
 
-// Reads rows from the vectors of a container, encoded or plain, from its mapping or, with
-// `safe_reads`, from its file. Plain ones have no checksums of their own. Const calls may run
-// concurrently.
+// Reads rows from the vectors of a container, encoded or plain, from its mapping or, if it has
+// none, from its file. Plain ones have no checksums of their own. Const calls may run concurrently.
 class CodedReader {
  public:
   // Throws Error(corrupt) naming section or segment, and what File throws.
-  CodedReader(std::shared_ptr<const ContainerReader> container, bool safe_reads);
+  explicit CodedReader(std::shared_ptr<const ContainerReader> container);
   CodedReader(const CodedReader&) = delete;
   CodedReader& operator=(const CodedReader&) = delete;
 
@@ -44,6 +44,8 @@ class CodedReader {
   // As VectorStore.
   void read(std::span<const std::uint32_t> rows, float* out) const;
   void prefetch(std::span<const std::uint32_t> rows) const noexcept;
+  std::uint64_t warm(std::uint64_t max_bytes) const;
+  void trim() const noexcept;
 
   // What is stored and read as one: a row of fixed width, or a block. A unit is named by its first
   // row.
@@ -69,6 +71,8 @@ class CodedReader {
     std::size_t rows = 0;
   };
 
+  bool is_mapped() const noexcept { return container_->is_mapped(); }
+  const File& file() const noexcept { return container_->file(); }
   const Segment& segment_of(std::size_t row) const noexcept {
     return segments_[row >> segment_rows_log2_];
   }
@@ -86,6 +90,7 @@ class CodedReader {
   void read_run(const Segment& segment, std::span<const std::uint32_t> rows, float* out) const;
   std::string name_block(const Segment& segment, std::uint64_t number, std::size_t row) const;
   [[noreturn]] void fail_block(const Segment& segment, std::size_t block, std::size_t row) const;
+  Announcer::Range range_of(std::uint32_t row) const noexcept;
   void load_coding();
   void load_preambles();
   void check_unchanged() const;
@@ -95,7 +100,7 @@ class CodedReader {
   std::size_t rows_;
   std::size_t dim_;
   const SectionInfo* section_;
-  std::span<const std::byte> bytes_;  // of the section, mapped
+  std::span<const std::byte> bytes_;  // of the section, if it is mapped
   std::span<const std::uint64_t> checksums_;
   std::vector<Segment> segments_;
   unsigned segment_rows_log2_ = 0;
@@ -106,13 +111,10 @@ class CodedReader {
 
   // One bit per checksum: the mapped bytes were found right.
   mutable std::vector<std::atomic<std::uint64_t>> checked_;
-  bool can_probe_ = false;
-  mutable std::atomic<unsigned> warm_streak_{0};
+  Announcer announcer_;
 
-  // With safe_reads: nothing of the mapping is used once open.
-  std::optional<File> file_;
+  // Without a mapping.
   FileStamp stamp_;
-  std::vector<std::uint64_t> own_checksums_;
   std::vector<base::AlignedBuffer> preambles_;
 };
 

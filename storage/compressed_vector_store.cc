@@ -17,8 +17,8 @@
 namespace cairn {
 
 struct CompressedVectorStore::Impl {
-  Impl(std::shared_ptr<const storage::ContainerReader> container, bool safe_reads)
-      : reader(std::move(container), safe_reads) {
+  explicit Impl(std::shared_ptr<const storage::ContainerReader> container)
+      : reader(std::move(container)) {
     for (const storage::Segment& segment : reader.segments()) {
       storage::add_segment(segment, reader.dim(), statistics);
     }
@@ -73,13 +73,14 @@ std::unique_ptr<CompressedVectorStore> CompressedVectorStore::create(
 
 std::unique_ptr<CompressedVectorStore> CompressedVectorStore::open(
     const std::filesystem::path& path, const StoreOpenOptions& options) {
-  return storage::open_coded_vectors(storage::ContainerReader::open(path), options.safe_reads);
+  return storage::open_coded_vectors(
+      storage::ContainerReader::open(path, {}, storage::read_mode(options.safe_reads)));
 }
 
 std::unique_ptr<CompressedVectorStore> storage::open_coded_vectors(
-    std::shared_ptr<const ContainerReader> reader, bool safe_reads) {
+    std::shared_ptr<const ContainerReader> reader) {
   return std::make_unique<CompressedVectorStore>(
-      std::make_unique<CompressedVectorStore::Impl>(std::move(reader), safe_reads));
+      std::make_unique<CompressedVectorStore::Impl>(std::move(reader)));
 }
 
 const CompressedVectorStore::Impl& CompressedVectorStore::impl() const noexcept { return *impl_; }
@@ -94,6 +95,12 @@ std::size_t CompressedVectorStore::dim() const noexcept { return impl_->reader.d
 void CompressedVectorStore::prefetch(std::span<const std::uint32_t> rows) const noexcept {
   impl_->reader.prefetch(rows);
 }
+
+std::uint64_t CompressedVectorStore::warm(std::uint64_t max_bytes) const {
+  return impl_->reader.warm(max_bytes);
+}
+
+void CompressedVectorStore::trim() const noexcept { impl_->reader.trim(); }
 
 void CompressedVectorStore::read(std::span<const std::uint32_t> rows, float* out) const {
   impl_->reader.read(rows, out);

@@ -15,6 +15,8 @@
 
 namespace cairn::storage {
 
+class File;
+
 enum class ContainerKind : std::uint32_t { index = 1, vectors = 2 };
 
 // What a section holds; the numbers are part of the format.
@@ -103,25 +105,39 @@ class ContainerWriter {
   std::unique_ptr<Impl> impl_;
 };
 
-// A mapped container. Header, table and the checksums of small sections are verified at open; large
-// sections by verify(). Spans point into the read-only mapping and live as long as any copy of the
-// shared pointer. Const calls may run concurrently.
+// How a container's sections are read. `mapped`: where they lie, in a read-only mapping of the
+// file. `copied`: all but the vectors into memory of this process, checked as they come; vectors
+// only from the file. Nothing is mapped then, so no change to the file can raise a signal.
+enum class ReadMode { mapped, copied };
+
+constexpr ReadMode read_mode(bool safe_reads) noexcept {
+  return safe_reads ? ReadMode::copied : ReadMode::mapped;
+}
+
+// An open container. Header, table and the checksums of small sections are verified at open; large
+// sections by verify() or, if they are copied, at open as well. Spans live as long as any copy of
+// the shared pointer. Const calls may run concurrently.
 class ContainerReader {
  public:
   // Throws Error: not_found, io, corrupt, version_unsupported. `expected` refuses other kinds
   // unless empty.
   static std::shared_ptr<const ContainerReader> open(const std::filesystem::path& path,
-                                                     std::optional<ContainerKind> expected = {});
+                                                     std::optional<ContainerKind> expected = {},
+                                                     ReadMode mode = ReadMode::mapped);
   ~ContainerReader();
 
   const ContainerInfo& info() const noexcept;
   const std::filesystem::path& path() const noexcept;
+  bool is_mapped() const noexcept;
+  // Open for reading, whatever its path names by now.
+  const File& file() const noexcept;
   std::uint64_t file_bytes() const noexcept;
   std::array<std::uint8_t, 16> uuid() const noexcept;
   std::span<const SectionInfo> sections() const noexcept;
 
   // Null if there is no such section.
   const SectionInfo* find(SectionType type) const noexcept;
+  // Empty for vectors of a container that is not mapped.
   std::span<const std::byte> bytes(const SectionInfo& section) const noexcept;
 
   // A section as elements of T: throws Error(corrupt), naming the section, unless it exists with
@@ -146,6 +162,19 @@ class ContainerReader {
   void advise_random(const SectionInfo& section) const noexcept;
   // Whether the system will tell which pages of the mapping are in memory (see storage/file.h).
   bool may_inspect_residency() const noexcept;
+  // Is the mapped page that holds this offset of the file in memory?
+  bool is_resident(std::uint64_t offset) const noexcept;
+
+  // How many bytes of a mapped section are in memory; 0 if it is a copy.
+  std::uint64_t resident_bytes(const SectionInfo& section) const;
+  // Reads a section into memory, from its beginning, as far as `max_bytes` reach, and returns how
+  // many bytes that were; 0 if it is a copy anyway. Throws Error(io).
+  std::uint64_t warm(const SectionInfo& section, std::uint64_t max_bytes) const;
+  // Keeps the pages of a mapped section in memory until trim(). Throws Error(io).
+  void lock(const SectionInfo& section) const;
+  // Gives back the memory that holds pages of a section; the next use reads them from the file.
+  // What other processes have mapped stays.
+  void trim(const SectionInfo& section) const noexcept;
 
   struct Impl;
   explicit ContainerReader(std::unique_ptr<Impl> impl);

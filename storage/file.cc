@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -67,8 +68,24 @@ int system_advice(Advice advice) noexcept {
       return MADV_RANDOM;
     case Advice::will_need:
       return MADV_WILLNEED;
+    case Advice::not_needed:
+      return MADV_DONTNEED;
   }
   return MADV_NORMAL;
+}
+
+int system_file_advice(Advice advice) noexcept {
+  switch (advice) {
+    case Advice::normal:
+      return POSIX_FADV_NORMAL;
+    case Advice::random:
+      return POSIX_FADV_RANDOM;
+    case Advice::will_need:
+      return POSIX_FADV_WILLNEED;
+    case Advice::not_needed:
+      return POSIX_FADV_DONTNEED;
+  }
+  return POSIX_FADV_NORMAL;
 }
 
 }  // namespace
@@ -119,6 +136,17 @@ File File::create_temporary(const std::filesystem::path& directory) {
     ::unlink(path.c_str());
   }
   return {descriptor, directory / "(temporary file)"};
+}
+
+File File::create_in_memory() {
+  const int descriptor = ::memfd_create("cairn", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (descriptor < 0) fail_io("cannot create a file in", "memory", errno);
+  return {descriptor, "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(descriptor)};
+}
+
+void File::seal() {
+  constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
+  if (::fcntl(descriptor_, F_ADD_SEALS, kSeals) != 0) fail_io("cannot seal", path_, errno);
 }
 
 std::uint64_t File::size() const {
@@ -193,6 +221,11 @@ bool File::may_inspect_residency() const noexcept {
   if (::fstat(descriptor_, &status) != 0) return false;
   return status.st_uid == ::geteuid() ||
          ::faccessat(AT_FDCWD, path_.c_str(), W_OK, AT_EACCESS) == 0;
+}
+
+void File::advise(std::uint64_t offset, std::uint64_t bytes, Advice advice) const noexcept {
+  ::posix_fadvise(descriptor_, static_cast<off_t>(offset), static_cast<off_t>(bytes),
+                  system_file_advice(advice));
 }
 
 AtomicFile::AtomicFile(const std::filesystem::path& target, bool may_be_nameless)
@@ -313,5 +346,23 @@ bool is_resident(const std::byte* address) noexcept {
   unsigned char state = 0;
   return ::mincore(reinterpret_cast<void*>(page), 1, &state) != 0 || (state & 1) != 0;
 }
+
+std::size_t resident_bytes(std::span<const std::byte> range) {
+  const std::size_t page = page_size();
+  const auto first = reinterpret_cast<std::uintptr_t>(range.data());
+  const std::uintptr_t begin = first & ~(page - 1);
+  std::vector<unsigned char> states((first + range.size() - begin + page - 1) / page, 1);
+  ::mincore(reinterpret_cast<void*>(begin), first + range.size() - begin, states.data());
+  const auto pages = std::count_if(states.begin(), states.end(),
+                                   [](unsigned char state) { return (state & 1) != 0; });
+  return std::min(range.size(), static_cast<std::size_t>(pages) * page);
+}
+
+void lock_in_memory(std::span<const std::byte> range, const std::filesystem::path& path) {
+  if (::mlock(range.data(), range.size()) == 0) return;
+  fail_io("cannot lock in memory " + std::to_string(range.size()) + " bytes of", path, errno);
+}
+
+void unlock(std::span<const std::byte> range) noexcept { ::munlock(range.data(), range.size()); }
 
 }  // namespace cairn::storage

@@ -20,6 +20,8 @@ struct FileStamp {
   friend bool operator==(const FileStamp&, const FileStamp&) = default;
 };
 
+enum class Advice { normal, random, will_need, not_needed };
+
 // An open file descriptor. Move-only. One thread, but reading and asking may be done by several.
 class File {
  public:
@@ -37,6 +39,12 @@ class File {
   // the process. Throws io if nothing can be created in `directory`.
   static File create_temporary(const std::filesystem::path& directory);
 
+  // An empty file in RAM to read and write, whose path() is its name under /proc while it is open
+  // in this process. Throws io.
+  static File create_in_memory();
+  // Ends all writing to a file in RAM, by anybody and for good. Throws io.
+  void seal();
+
   std::uint64_t size() const;
   FileStamp stamp() const;
   // Fills `bytes` from `offset` on; a file that ends before is Error(io).
@@ -53,6 +61,10 @@ class File {
   // May this process write the file, or does it own it? What mincore() asks before it tells the
   // truth about pages.
   bool may_inspect_residency() const noexcept;
+
+  // A hint about how [offset, offset + bytes) will be read; ignored where it is not understood.
+  // `not_needed` drops pages from memory that no process has mapped.
+  void advise(std::uint64_t offset, std::uint64_t bytes, Advice advice) const noexcept;
 
   int descriptor() const noexcept { return descriptor_; }
   const std::filesystem::path& path() const noexcept { return path_; }
@@ -96,8 +108,6 @@ class AtomicFile {
   std::string temporary_name_;  // empty while the file has no name
 };
 
-enum class Advice { normal, random, will_need };
-
 // A whole file mapped read-only and shared, advised as `random` to begin with, since read-ahead
 // around a header and a trailer would read megabytes that nobody asked for. Move-only. Const calls
 // may run concurrently.
@@ -120,11 +130,18 @@ class Mapping {
 std::size_t page_size() noexcept;
 
 // Hints about mapped memory; failures are ignored, as hints may be. `random` (no read-ahead) takes
-// the pages that lie wholly inside `range`, since their neighbours are somebody else's; `will_need`
-// and `normal` take every page it touches.
+// the pages that lie wholly inside `range`, since their neighbours are somebody else's; the others
+// take every page it touches. `not_needed` takes them out of this mapping only.
 void advise(std::span<const std::byte> range, Advice advice) noexcept;
 
 // Is the page that holds `address`, inside a mapping, in memory? True if the system will not say.
 bool is_resident(const std::byte* address) noexcept;
+// How many bytes of `range`, inside a mapping, are on pages in memory.
+std::size_t resident_bytes(std::span<const std::byte> range);
+
+// Keeps the pages of `range`, inside a mapping of `path`, in memory. Throws io if the system allows
+// less (RLIMIT_MEMLOCK).
+void lock_in_memory(std::span<const std::byte> range, const std::filesystem::path& path);
+void unlock(std::span<const std::byte> range) noexcept;
 
 }  // namespace cairn::storage

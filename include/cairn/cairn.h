@@ -11,6 +11,7 @@
 #include "cairn/payload.h"
 #include "cairn/result_cache.h"
 #include "cairn/search_pool.h"
+#include "cairn/share.h"
 #include "cairn/stats.h"
 #include "cairn/tiered_vector_store.h"
 #include "cairn/typed_matrix.h"

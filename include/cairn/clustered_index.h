@@ -123,6 +123,17 @@ class CAIRN_EXPORT ClusteredIndex {
   /// read_rows). @throws Error invalid_argument if null, or rows or dim differ.
   void use_storage(std::unique_ptr<VectorStore> store);
 
+  /// Brings the mapped file into memory before queries come, instead of by them: codes, centroids
+  /// and ids first, then full vectors, as far as `options.max_bytes` and the memory available to
+  /// this process reach (by its cgroup and /proc/meminfo); the rest stays on disk. Returns bytes
+  /// read: 0 for what is in RAM anyway. The system may take pages away again, but those locked.
+  /// @throws Error io, also if options.lock_codes is refused.
+  /// Cost: reads that much, sequentially. Thread safety: concurrent with other const calls.
+  std::uint64_t warm(const WarmOptions& options = {}) const;
+  /// Gives memory of the mapped file back to the system, and unlocks it; the next searches read it
+  /// from disk again. Pages that other processes have in use stay. Concurrent as warm().
+  void trim(IndexPart part = IndexPart::all) const noexcept;
+
   bool is_using_mmap() const noexcept;
   StorageKind storage_kind() const noexcept;
   Metric metric() const noexcept;

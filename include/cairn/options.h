@@ -56,9 +56,28 @@ struct SearchOptions {
 /// How a saved index is opened.
 struct OpenOptions {
   bool verify = false;  ///< check every checksum of the file first: reads it whole
-  /// Full vectors are read by pread (see StoreOpenOptions), so that a file which is truncated under
-  /// the index gives an Error when they are read. The rest of the file stays mapped.
+  /// Nothing is mapped: codes, centroids and ids are copied to RAM of this process and checked, and
+  /// full vectors are read by pread (see StoreOpenOptions). A file that is truncated or overwritten
+  /// under the index gives an Error when a vector is read, never SIGBUS. Opening then takes time
+  /// and RAM of memory_usage_bytes(), which processes do not share.
   bool safe_reads = false;
+};
+
+/// A part of an index, to be brought into memory or given back.
+enum class IndexPart : std::uint8_t {
+  all,
+  codes,    ///< what every search runs through: codes, centroids, ids
+  vectors,  ///< full vectors
+};
+
+/// What ClusteredIndex::warm() brings into memory.
+struct WarmOptions {
+  IndexPart part = IndexPart::all;
+  std::uint64_t max_bytes = 0;  ///< 0: as much as there is memory for
+  /// Locks codes, centroids and ids in memory (mlock) until trim(), so that full vectors never push
+  /// them out; processes that have the file open still share them. Needs a RLIMIT_MEMLOCK of
+  /// memory_usage_bytes() at least, or the privilege.
+  bool lock_codes = false;
 };
 
 /// How an index is saved.

@@ -41,6 +41,15 @@ class CAIRN_EXPORT VectorStore {
 
   virtual StoreStats stats() const = 0;
 
+  /// Brings rows into memory, from the first on, as far as `max_bytes` of the tier behind them
+  /// reach, and returns how many bytes that were. 0 (the default) where it makes no sense.
+  /// @throws Error io from a failing tier.
+  virtual std::uint64_t warm(std::uint64_t max_bytes) const;
+
+  /// Gives back memory that holds copies of what is in files; later reads bring it back. Does
+  /// nothing by default.
+  virtual void trim() const noexcept;
+
  protected:
   VectorStore() = default;
   VectorStore(const VectorStore&) = default;
@@ -103,6 +112,8 @@ class CAIRN_EXPORT MmapVectorStore final : public VectorStore {
   void prefetch(std::span<const std::uint32_t> rows) const noexcept override;
   void read(std::span<const std::uint32_t> rows, float* out) const override;
   StoreStats stats() const override;
+  std::uint64_t warm(std::uint64_t max_bytes) const override;
+  void trim() const noexcept override;
 
   /// Zero-copy view of one row, valid as long as the store.
   /// @throws Error invalid_argument if row >= rows().
@@ -119,9 +130,9 @@ class CAIRN_EXPORT MmapVectorStore final : public VectorStore {
 
 /// How a store's file is read.
 struct StoreOpenOptions {
-  /// Reads by pread instead of a mapping and checks every block each time it is read: a file that
-  /// is truncated or overwritten under the store gives an Error, never SIGBUS. Costs a system call
-  /// and a checksum per block.
+  /// Maps nothing: reads by pread and checks every block each time it is read, so that a file which
+  /// is truncated or overwritten under the store gives an Error(io or corrupt), never SIGBUS. Costs
+  /// a system call and a checksum per block, and 8 bytes of RAM per block.
   bool safe_reads = false;
 };
 
@@ -159,6 +170,8 @@ class CAIRN_EXPORT CompressedVectorStore final : public VectorStore {
   /// Rows of one block that follow each other in `rows` are decoded together.
   void read(std::span<const std::uint32_t> rows, float* out) const override;
   StoreStats stats() const override;
+  std::uint64_t warm(std::uint64_t max_bytes) const override;
+  void trim() const noexcept override;
 
   CompressionStats compression_stats() const;
   /// Decodes everything, which fills in decode_seconds. @throws Error corrupt at the first damaged

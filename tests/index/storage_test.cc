@@ -1,18 +1,18 @@
 // ClusteredIndex with files: saving, opening, moving full vectors between stores.
 
-#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 
 #include "cairn/clustered_index.h"
 #include "cairn/error.h"
 
 #include "base/random.h"
+#include "tests/util/expect_error.h"
+#include "tests/util/file_size_limit.h"
 #include "tests/util/random_vectors.h"
 #include "tests/util/temp_dir.h"
 
@@ -259,26 +259,71 @@ TEST(IndexStorage, FailedSaveLeavesThePreviousFile) {
   EXPECT_THROW(ClusteredIndex::open(dir.path() / "nothing"), Error);
 }
 
-// A limit on the size of files stands for a full disk.
-TEST(IndexStorage, AFullDiskLeavesTheOldIndex) {
+// Every way of writing an index or its vectors over an old file.
+struct Conversion {
+  const char* name;
+  void (*run)(ClusteredIndex& index, const std::filesystem::path& path);
+};
+
+void PrintTo(const Conversion& conversion, std::ostream* out) { *out << conversion.name; }
+
+const Conversion kConversions[] = {
+    {"save", [](ClusteredIndex& index, const std::filesystem::path& path) { index.save(path); }},
+    {"save_compressed",
+     [](ClusteredIndex& index, const std::filesystem::path& path) {
+       index.save(path, {.compression = CompressionOptions{}});
+     }},
+    {"save_zstd",
+     [](ClusteredIndex& index, const std::filesystem::path& path) {
+       index.save(path, {.compression = CompressionOptions{.zstd_level = 1}});
+     }},
+    {"use_mmap_storage", [](ClusteredIndex& index,
+                            const std::filesystem::path& path) { index.use_mmap_storage(path); }},
+    {"use_compressed_storage",
+     [](ClusteredIndex& index, const std::filesystem::path& path) {
+       index.use_compressed_storage(path);
+     }},
+    {"reopen_and_save",  // what `cairn recode` does: the file is read while it is replaced
+     [](ClusteredIndex&, const std::filesystem::path& path) {
+       ClusteredIndex::open(path).save(path, {.compression = CompressionOptions{}});
+     }},
+    {"create_mapped",
+     [](ClusteredIndex& index, const std::filesystem::path& path) {
+       MmapVectorStore::create(path, index.size(), index.dim(),
+                               [&](std::size_t first, std::size_t count, float* out) {
+                                 index.read_rows(first, count, out);
+                               });
+     }},
+};
+
+class FullDisk : public testing::TestWithParam<Conversion> {};
+
+TEST_P(FullDisk, LeavesTheOldFileAndTheIndexAsTheyWere) {
   const TempDir dir;
+  const std::filesystem::path path = dir / "index";
   const Vectors rows = clustered_vectors(4000, 40, 20, 3);
   ClusteredIndex index = ClusteredIndex::build(rows.view());
-  index.save(dir.path() / "index");
-  const std::string before = read_file(dir.path() / "index");
-  rlimit unlimited{};
-  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &unlimited), 0);
-  const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
-  const rlimit limited{before.size() / 2, unlimited.rlim_max};
-  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limited), 0);
-  EXPECT_THROW(index.save(dir.path() / "index", {.compression = CompressionOptions{}}), Error);
-  EXPECT_THROW(index.save(dir.path() / "index"), Error);
-  setrlimit(RLIMIT_FSIZE, &unlimited);
-  std::signal(SIGXFSZ, old_handler);
-  EXPECT_EQ(entries_in(dir.path()), 1u);
-  EXPECT_EQ(read_file(dir.path() / "index"), before);
-  EXPECT_EQ(index.search({rows.row(3), 40}, {.k = 1})[0].id, 3u);
+  index.save(path);
+  const std::string before = read_file(path);
+  const auto expected = answers(index, rows);
+  for (const rlim_t bytes : {rlim_t{5000}, rlim_t{200'000}, rlim_t{400'000}}) {
+    const StorageKind kind = index.storage_kind();
+    {
+      const test::FileSizeLimit limit(bytes);
+      test::expect_error(ErrorCode::io, path.string(), [&] { GetParam().run(index, path); });
+    }
+    EXPECT_EQ(entries_in(dir.path()), 1u);
+    EXPECT_TRUE(read_file(path) == before);
+    EXPECT_EQ(index.storage_kind(), kind);
+    EXPECT_EQ(answers(index, rows), expected);
+    EXPECT_EQ(answers(ClusteredIndex::open(path), rows), expected);
+  }
+  GetParam().run(index, path);  // with room, it works
+  EXPECT_EQ(answers(index, rows), expected);
 }
+
+INSTANTIATE_TEST_SUITE_P(Conversions, FullDisk, testing::ValuesIn(kConversions),
+                         [](const auto& conversion) { return conversion.param.name; });
 
 TEST(IndexStorage, RefusesForeignStores) {
   const Vectors rows = clustered_vectors(100, 5, 2, 3);

@@ -38,6 +38,7 @@ DOORS = (
     (r"CLI/.*", ("cli/",)),
     (r"nlohmann/.*", ("cli/", "bench/")),
     (r"hnswlib/.*", ("bench/peers/",)),
+    (r"liburing\.h", ("bench/cold/",)),
     (r"faiss/.*", ("bench/peers/compare_faiss.cc",)),
     (r"benchmark/.*", ("bench/",)),
     (r"g(test|mock)/.*", ()),

@@ -107,5 +107,33 @@ TEST_F(ContainerReaderTest, RefusesFilesOfOtherTypes) {
   }
 }
 
+TEST_F(ContainerReaderTest, CopiesHoldWhatIsMapped) {
+  const auto copied = ContainerReader::open(path_, {}, ReadMode::copied);
+  EXPECT_TRUE(reader_->is_mapped());
+  EXPECT_FALSE(copied->is_mapped());
+  EXPECT_EQ(copied->sections().size(), reader_->sections().size());
+  for (const SectionInfo& section : reader_->sections()) {
+    const SectionInfo* const same = copied->find(section.type);
+    ASSERT_NE(same, nullptr);
+    EXPECT_TRUE(std::ranges::equal(copied->bytes(*same), reader_->bytes(section)));
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(copied->bytes(*same).data()) % 64, 0u);
+  }
+  copied->verify();
+}
+
+TEST_F(ContainerReaderTest, CopiesLeaveVectorsInTheFile) {
+  {
+    ContainerWriter writer(path_, {.kind = ContainerKind::vectors, .dim = 2, .count = 3});
+    const std::vector<float> values = {1, 2, 3, 4, 5, 6};
+    writer.write_section(SectionType::vectors, std::span(values), 12);
+    writer.commit();
+  }
+  const auto copied = ContainerReader::open(path_, {}, ReadMode::copied);
+  EXPECT_TRUE(copied->bytes(*copied->find(SectionType::vectors)).empty());
+  copied->verify();
+  std::filesystem::resize_file(path_, 4100);
+  expect_error(ErrorCode::io, path_.string(), [&] { copied->verify(); });
+}
+
 }  // namespace
 }  // namespace cairn::storage

@@ -13,6 +13,7 @@
 #include "cairn/error.h"
 #include "cairn/io.h"
 
+#include "tests/util/file_size_limit.h"
 #include "tests/util/temp_dir.h"
 
 namespace cairn {
@@ -458,6 +459,33 @@ TEST_F(VectorFile, NamesMissingFiles) {
   refusal([&] { read_vectors(path("folder.fbin")); }, ErrorCode::io);
   refusal([&] { read_vectors(path("none.csv")); }, ErrorCode::invalid_argument);
   refusal([&] { read_vectors(path("none")); }, ErrorCode::invalid_argument);
+}
+
+TEST_F(VectorFile, AFullDiskLeavesTheOldFile) {
+  const std::vector<float> values(30'000, 7.0f);
+  const std::vector<std::int32_t> numbers(30'000, 7);
+  const std::vector<VectorId> ids(30'000, 7);
+  for (const char* name : {"a.fbin", "a.fvecs", "a.npy", "a.u8bin", "a.bvecs"}) {
+    put(name, "old");
+    const test::FileSizeLimit limit(20'000);
+    refusal([&] { write_vectors(path(name), {values.data(), 300, 100}); }, ErrorCode::io);
+  }
+  for (const char* name : {"b.ibin", "b.ivecs", "b.npy"}) {
+    put(name, "old");
+    const test::FileSizeLimit limit(20'000);
+    refusal([&] { write_int_matrix(path(name), numbers.data(), 300, 100); }, ErrorCode::io);
+  }
+  for (const char* name : {"c.u64bin", "c.npy"}) {
+    put(name, "old");
+    const test::FileSizeLimit limit(20'000);
+    refusal([&] { write_ids(path(name), ids); }, ErrorCode::io);
+  }
+  std::size_t files = 0;
+  for (const fs::directory_entry& entry : fs::directory_iterator(path(""))) {
+    EXPECT_EQ(entry.file_size(), 3u) << entry.path();
+    ++files;
+  }
+  EXPECT_EQ(files, 10u);
 }
 
 }  // namespace
