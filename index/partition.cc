@@ -14,11 +14,11 @@ namespace cairn::index {
 namespace {
 
 constexpr std::size_t kSamplesPerPart = 64;
-constexpr std::size_t kSeedIterations = 3;                  // more do not show after the passes
-constexpr std::size_t kPasses = 4;                          // over all points
+constexpr std::size_t kSeedIterations = 3;                 // more do not show after the passes
+constexpr std::size_t kPasses = 4;                         // over all points
 constexpr std::size_t kBlockBytes = std::size_t{4} << 20;  // of points handled at once
-constexpr std::size_t kLoadBlock = 1024;                    // points loaded at once
-constexpr double kSplitAbove = 1.5;                         // times the target size
+constexpr std::size_t kLoadBlock = 1024;                   // points loaded at once
+constexpr double kSplitAbove = 1.5;                        // times the target size
 constexpr double kDissolveBelow = 0.35;
 constexpr std::size_t kMaxPieces = 64;     // of one split
 constexpr std::size_t kMaxCutPieces = 16;  // times the hard cap: members held at once while cutting
