@@ -2,9 +2,11 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -32,6 +34,9 @@ struct SearchArguments {
   std::filesystem::path output;
   bool writes_distances = false;
   bool shows_payloads = false;
+  std::filesystem::path filter;
+  std::optional<float> range;
+  std::size_t limit = 0;
   SearchOptions options;
 };
 
@@ -49,6 +54,8 @@ BatchResult search_all(const ClusteredIndex& index, const Matrix<float>& queries
     const BatchResult part = index.search_batch({queries.row(first), rows, queries.dim}, options);
     all.ids.insert(all.ids.end(), part.ids.begin(), part.ids.end());
     all.distances.insert(all.distances.end(), part.distances.begin(), part.distances.end());
+    all.is_cut_short.insert(all.is_cut_short.end(), part.is_cut_short.begin(),
+                            part.is_cut_short.end());
     bar.update(first + rows, queries.rows);
   }
   return all;
@@ -68,6 +75,48 @@ void print_payloads(const ClusteredIndex& index, const BatchResult& result, std:
     const std::string payload = payloads[rank].value_or("");
     std::fwrite(payload.data(), 1, payload.size(), stdout);
     std::printf("\n");
+  }
+}
+
+// As many columns as the most that a query found.
+BatchResult search_ranges(const ClusteredIndex& index, const Matrix<float>& queries,
+                          const SearchArguments& arguments) {
+  const SearchOptions& options = arguments.options;
+  const RangeOptions range{.target_recall = options.target_recall,
+                           .limit = arguments.limit,
+                           .prepared_filter = options.prepared_filter,
+                           .max_microseconds = options.max_microseconds,
+                           .threads = options.threads};
+  std::vector<std::vector<Neighbor>> found;
+  BatchResult all{queries.rows, 1, {}, {}};
+  ProgressBar bar("search");
+  for (std::size_t query = 0; query < queries.rows; ++query) {
+    stop_if_interrupted();
+    SearchStats stats;
+    found.push_back(
+        index.range_search({queries.row(query), queries.dim}, *arguments.range, range, &stats));
+    all.k = std::max(all.k, found.back().size());
+    if (range.max_microseconds != 0) {
+      all.is_cut_short.push_back(stats.stop_reason == StopReason::deadline ? 1 : 0);
+    }
+    bar.update(query + 1, queries.rows);
+  }
+  all.ids.assign(queries.rows * all.k, kNoId);
+  all.distances.assign(queries.rows * all.k, std::numeric_limits<float>::infinity());
+  for (std::size_t query = 0; query < queries.rows; ++query) {
+    for (std::size_t rank = 0; rank < found[query].size(); ++rank) {
+      all.ids[query * all.k + rank] = found[query][rank].id;
+      all.distances[query * all.k + rank] = found[query][rank].distance;
+    }
+  }
+  return all;
+}
+
+void print_cut_short(const BatchResult& result) {
+  const auto count = std::count(result.is_cut_short.begin(), result.is_cut_short.end(), 1);
+  if (count != 0) {
+    std::printf("%lld of %zu queries were cut short by --max-microseconds\n",
+                static_cast<long long>(count), result.queries);
   }
 }
 
@@ -92,7 +141,7 @@ void print_first_rows(const ClusteredIndex& index, const BatchResult& result, bo
   }
 }
 
-void run_search(const SearchArguments& arguments) {
+void run_search(SearchArguments arguments) {
   if (!arguments.output.empty()) require_writable(arguments.output);
   const ClusteredIndex index = ClusteredIndex::open(arguments.index);
   if (arguments.shows_payloads && !index.has_payloads()) {
@@ -100,9 +149,16 @@ void run_search(const SearchArguments& arguments) {
                 arguments.index.string() + ": has no payloads; build it with --payload");
   }
   const Matrix<float> queries = read_queries(arguments.queries, index);
+  std::optional<PreparedFilter> filter;
+  if (!arguments.filter.empty()) {
+    filter = index.prepare(Filter::from_ids(read_ids(arguments.filter)));
+    arguments.options.prepared_filter = &*filter;
+  }
   const auto start = std::chrono::steady_clock::now();
-  const BatchResult result = search_all(index, queries, arguments.options);
+  const BatchResult result = arguments.range ? search_ranges(index, queries, arguments)
+                                             : search_all(index, queries, arguments.options);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  print_cut_short(result);
   if (arguments.output.empty()) {
     print_first_rows(index, result, arguments.shows_payloads);
     return;
@@ -125,10 +181,29 @@ void add_search_command(CLI::App& app) {
   options.threads = 0;
   command.add_option("--index", arguments->index, "index file")->required();
   command.add_option("--queries,-q", arguments->queries, "query vectors")->required();
-  add_k_option(command, options.k);
+  CLI::Option* const k = add_k_option(command, options.k);
   CLI::Option* const recall = add_recall_option(command, options.target_recall);
-  add_probes_option(command, options.probes)->excludes(recall);
-  add_rerank_option(command, options.rerank_factor);
+  CLI::Option* const probes = add_probes_option(command, options.probes)->excludes(recall);
+  CLI::Option* const rerank = add_rerank_option(command, options.rerank_factor);
+  command.add_option("--filter", arguments->filter, "ids that may be found (.u64bin, .ibin, .npy)");
+  CLI::Option* const farthest =
+      command.add_option("--max-distance", options.max_distance, "nothing farther is found")
+          ->check(CLI::Number);
+  CLI::Option* const range = command
+                                 .add_option("--range", arguments->range,
+                                             "find all within this distance, not the nearest k")
+                                 ->check(CLI::Number)
+                                 ->excludes(k)
+                                 ->excludes(probes)
+                                 ->excludes(rerank)
+                                 ->excludes(farthest);
+  command.add_option("--limit", arguments->limit, "of --range, the nearest so many")
+      ->check(CLI::PositiveNumber)
+      ->needs(range);
+  command
+      .add_option("--max-microseconds", options.max_microseconds,
+                  "time after which a query is answered by what it has found")
+      ->check(CLI::PositiveNumber);
   add_threads_option(command, "--threads", options.threads, "0: all cores");
   CLI::Option* const output =
       command.add_option("--output,-o", arguments->output, "ids, -1 where there are fewer than k")

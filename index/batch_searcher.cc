@@ -27,7 +27,7 @@ void BatchSearcher::search(
       scan_by_leaf(data);
     }
     for (std::size_t q = 0; q < count_; ++q) {
-      if (!states_[q].is_done()) states_[q].end_round(known_[q]);
+      if (!states_[q].is_done()) states_[q].end_round(known_[q], states_[q].round_end());
     }
   }
   // While one query is settled, the vectors of the next are on their way.
@@ -52,7 +52,7 @@ void BatchSearcher::start(const IndexData& data, MatrixView queries, const Searc
     QueryState& state = states_[q];
     state.start(data, queries.row(q), request);
     const std::span<const RankedList> leaves =
-        navigator_.find_leaves(data, state.code, request.probes, state.stats);
+        navigator_.find_leaves(data, state.code, request.probes, nullptr, state.stats);
     state.leaves.assign(leaves.begin(), leaves.end());
   }
 }

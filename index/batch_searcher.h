@@ -28,8 +28,17 @@ class BatchSearcher {
   // Queries that scan a leaf together.
   static constexpr std::size_t kLeafQueries = 4;
 
+  // Whether all is known beforehand that such queries do in a round. It is not where exact reads
+  // lower the threshold between rounds, nor where what was scanned tells how many leaves there are
+  // to scan, nor where the clock does.
+  static bool serves(const IndexData& data, const SearchRequest& request) noexcept {
+    return (data.refine_code_bits() != 0 || request.rerank != 0) && !request.has_open_budget() &&
+           request.max_microseconds == 0;
+  }
+
   // Calls result(q, results) for each row q of `queries`, in order; `results` is valid until the
-  // call returns. The queries passed validation; data.rows() > 0.
+  // call returns. The queries passed validation and
+  // the request is one that it serves; data.rows() > 0.
   void search(const IndexData& data, const VectorStore& store, MatrixView queries,
               const SearchRequest& request,
               const std::function<void(std::size_t, std::span<const RowDistance>)>& result);

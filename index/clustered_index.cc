@@ -14,9 +14,12 @@
 #include "index/batch_searcher.h"
 #include "index/calibration.h"
 #include "index/cancellable_store.h"
+#include "index/filter_rows.h"
 #include "index/index_data.h"
 #include "index/index_file.h"
+#include "index/leaf_budget.h"
 #include "index/progress.h"
+#include "index/query_progress.h"
 #include "index/searcher.h"
 #include "index/stream_builder.h"
 #include "index/tree_builder.h"
@@ -55,6 +58,12 @@ struct ClusteredIndex::Impl {
   storage::OwnedPayloads owned_payloads;
   std::optional<storage::PayloadReader> payloads;
   std::array<std::uint8_t, 16> identity = new_identity();
+  const std::uint64_t serial = next_serial();  // tells filters prepared for this index
+
+  static std::uint64_t next_serial() {
+    static std::atomic<std::uint64_t> serials{0};
+    return ++serials;
+  }
 };
 
 namespace {
@@ -83,16 +92,19 @@ std::size_t batch_size(const index::IndexData& data, const index::SearchRequest&
 template <typename Take>
 void search_chunk(const index::IndexData& data, const VectorStore& store, MatrixView queries,
                   const index::SearchRequest& request, const Take& take) {
-  // Without refine codes exact reads lower a query's threshold between its rounds: one by one.
-  if (queries.rows == 1 || (data.refine_code_bits() == 0 && request.rerank == 0)) {
-    SearchStats stats;
-    for (std::size_t q = 0; q < queries.rows; ++q) {
-      take(q, thread_searcher().search(data, store, queries.row(q), request, stats));
-    }
+  thread_local index::BatchSearcher searcher;
+  if (queries.rows > 1 && index::BatchSearcher::serves(data, request)) {
+    searcher.search(data, store, queries, request,
+                    [&](std::size_t q, std::span<const index::RowDistance> found) {
+                      take(q, found, StopReason::budget);
+                    });
     return;
   }
-  thread_local index::BatchSearcher searcher;
-  searcher.search(data, store, queries, request, take);
+  SearchStats stats;
+  for (std::size_t q = 0; q < queries.rows; ++q) {
+    const auto found = thread_searcher().search(data, store, queries.row(q), request, stats);
+    take(q, found, stats.stop_reason);
+  }
 }
 
 // The sections that every search runs through, if they lie in a file.
@@ -117,6 +129,7 @@ void check_search_options(const SearchOptions& options) {
     refuse("target_recall: expected above 0 and at most 1, found " +
            std::to_string(options.target_recall));
   }
+  if (std::isnan(options.max_distance)) refuse("max_distance: expected a number, found nan");
 }
 
 index::SearchRequest resolve(const index::IndexData& data, const SearchOptions& options) {
@@ -133,6 +146,16 @@ index::SearchRequest resolve(const index::IndexData& data, const SearchOptions& 
         std::clamp(wanted, static_cast<double>(request.k), static_cast<double>(data.rows())));
   }
   request.threads = base::resolve_threads(options.threads);
+  request.max_distance = options.max_distance;
+  // The k-th upper bound, which bounds are measured against elsewhere, leaves room that a distance
+  // asked for does not.
+  constexpr float kRoom = 0.8f;
+  if (std::isfinite(options.max_distance)) {
+    request.deviations = std::min(request.deviations + kRoom, 3.0f);
+  }
+  request.max_microseconds = options.max_microseconds;
+  request.is_calibrated = options.probes == 0;
+  request.target_recall = options.target_recall;
   return request;
 }
 
@@ -149,6 +172,50 @@ class FloatRows {
  private:
   Matrix<float> converted_;
   MatrixView view_;
+};
+
+// What a search asks for on behalf of range_search(): vectors in range are sought among all of
+// them, of which the farthest are the hardest to find.
+SearchOptions to_search_options(const RangeOptions& options, float max_distance, std::size_t rows) {
+  constexpr float kMissingShare = 0.25f;
+  return {.k = options.limit != 0 ? options.limit : std::max<std::size_t>(rows, 1),
+          .target_recall = 1 - kMissingShare * (1 - options.target_recall),
+          .threads = options.threads,
+          .filter = options.filter,
+          .prepared_filter = options.prepared_filter,
+          .max_distance = max_distance,
+          .max_microseconds = options.max_microseconds};
+}
+
+// The rows that a search is restricted to, looked up for the call if they have not been before.
+class AllowedRows {
+ public:
+  AllowedRows(const index::IndexData& data, std::uint64_t serial, const SearchOptions& options) {
+    if (options.filter != nullptr && options.prepared_filter != nullptr) {
+      refuse("filter: expected either filter or prepared_filter, found both");
+    }
+    if (options.prepared_filter != nullptr) {
+      if (options.prepared_filter->impl().index_serial != serial) {
+        refuse("prepared_filter: expected one prepared by this index, found another index's");
+      }
+      rows_ = &options.prepared_filter->impl().rows;
+    } else if (options.filter != nullptr) {
+      rows_ = &found_.emplace(index::find_rows(data, *options.filter));
+    }
+  }
+
+  bool are_none() const noexcept { return rows_ != nullptr && rows_->rows() == 0; }
+  void apply_to(const index::IndexData& data, index::SearchRequest& request) const {
+    if (rows_ == nullptr) return;
+    request.filter = rows_;
+    request.k = std::min(request.k, rows_->rows());
+    if (request.rerank != 0) request.rerank = std::min(request.rerank, rows_->rows());
+    if (request.is_calibrated) request.probes = index::first_leaves(data, request);
+  }
+
+ private:
+  std::optional<index::RowFilter> found_;
+  const index::RowFilter* rows_ = nullptr;
 };
 
 }  // namespace
@@ -237,8 +304,11 @@ std::size_t ClusteredIndex::search(std::span<const float> query, const SearchOpt
   SearchStats local;
   SearchStats& counters = stats != nullptr ? *stats : local;
   counters = {};
-  if (data.rows() == 0) return 0;
-  const index::SearchRequest request = resolve(data, options);
+  const AllowedRows allowed(data, impl_->serial, options);
+  if (data.rows() != 0) counters.stop_reason = StopReason::exhausted;
+  if (data.rows() == 0 || allowed.are_none()) return 0;
+  index::SearchRequest request = resolve(data, options);
+  allowed.apply_to(data, request);
   if (out.size() < request.k) {
     refuse("out: expected room for " + std::to_string(request.k) + " results, found " +
            std::to_string(out.size()));
@@ -249,7 +319,38 @@ std::size_t ClusteredIndex::search(std::span<const float> query, const SearchOpt
   return found.size();
 }
 
-BatchResult ClusteredIndex::search_batch(MatrixView queries, const SearchOptions& options) const {
+std::vector<Neighbor> ClusteredIndex::range_search(std::span<const float> query, float max_distance,
+                                                   const RangeOptions& options,
+                                                   SearchStats* stats) const {
+  const index::IndexData& data = impl_->data;
+  const SearchOptions search = to_search_options(options, max_distance, data.rows());
+  check_search_options(search);
+  index::validate_query(query, data.dim(), data.metric());
+  SearchStats local;
+  SearchStats& counters = stats != nullptr ? *stats : local;
+  counters = {};
+  const AllowedRows allowed(data, impl_->serial, search);
+  if (data.rows() != 0) counters.stop_reason = StopReason::exhausted;
+  if (data.rows() == 0 || allowed.are_none()) return {};
+  index::SearchRequest request = resolve(data, search);
+  request.is_range = true;
+  request.probes = index::first_leaves(data, request);
+  allowed.apply_to(data, request);
+  std::vector<Neighbor> results;
+  for (const index::RowDistance& found :
+       thread_searcher().search(data, *impl_->store, query.data(), request, counters)) {
+    results.push_back({found.id, found.distance});
+  }
+  return results;
+}
+
+PreparedFilter ClusteredIndex::prepare(const Filter& filter) const {
+  return PreparedFilter(std::make_unique<PreparedFilter::Impl>(
+      PreparedFilter::Impl{index::find_rows(impl_->data, filter), impl_->serial}));
+}
+
+BatchResult ClusteredIndex::search_batch(MatrixView queries, const SearchOptions& options,
+                                         const std::function<bool(std::size_t)>& on_query) const {
   check_search_options(options);
   if (queries.rows != 0 && queries.dim != dim()) {
     refuse("queries: expected dimension " + std::to_string(dim()) + ", found " +
@@ -261,15 +362,22 @@ BatchResult ClusteredIndex::search_batch(MatrixView queries, const SearchOptions
   result.k = options.k;
   result.ids.assign(queries.rows * options.k, kNoId);
   result.distances.assign(queries.rows * options.k, std::numeric_limits<float>::infinity());
-  if (queries.rows == 0 || size() == 0) return result;
+  if (options.max_microseconds != 0) result.is_cut_short.assign(queries.rows, 0);
   const index::IndexData& data = impl_->data;
+  const AllowedRows allowed(data, impl_->serial, options);
+  if (queries.rows == 0 || size() == 0 || allowed.are_none()) return result;
   index::SearchRequest request = resolve(data, options);
+  allowed.apply_to(data, request);
+  index::QueryProgress progress("search", queries.rows, static_cast<double>(queries.rows),
+                                on_query);
   const unsigned threads = request.threads;
   request.threads = 1;
   base::parallel_chunks(
       queries.rows, batch_size(data, request, queries.rows, threads), threads,
       [&](std::size_t begin, std::size_t end, unsigned) {
-        const auto take = [&](std::size_t q, std::span<const index::RowDistance> found) {
+        const auto take = [&](std::size_t q, std::span<const index::RowDistance> found,
+                              StopReason reason) {
+          if (reason == StopReason::deadline) result.is_cut_short[begin + q] = 1;
           for (std::size_t i = 0; i < found.size(); ++i) {
             result.ids[(begin + q) * options.k + i] = found[i].id;
             result.distances[(begin + q) * options.k + i] = found[i].distance;
@@ -277,7 +385,9 @@ BatchResult ClusteredIndex::search_batch(MatrixView queries, const SearchOptions
         };
         search_chunk(data, *impl_->store, {queries.row(begin), end - begin, queries.dim}, request,
                      take);
+        progress.advance(end - begin);
       });
+  progress.finish();
   return result;
 }
 

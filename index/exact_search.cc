@@ -1,11 +1,8 @@
 #include "cairn/exact_search.h"
 
 #include <algorithm>
-#include <atomic>
-#include <chrono>
 #include <cmath>
 #include <limits>
-#include <mutex>
 #include <string>
 #include <vector>
 
@@ -13,6 +10,7 @@
 
 #include "base/parallel.h"
 #include "index/metric_distance.h"
+#include "index/query_progress.h"
 #include "index/validate.h"
 
 namespace cairn {
@@ -29,7 +27,6 @@ constexpr std::size_t kQueryBlockBytes = std::size_t{128} << 10;
 constexpr std::size_t kMinQueryBlock = 8;
 constexpr std::size_t kMaxQueryBlock = 64;
 constexpr std::size_t kTasksPerThread = 4;
-constexpr auto kReportInterval = std::chrono::milliseconds(50);
 
 [[noreturn]] void refuse(const std::string& message) {
   throw Error(ErrorCode::invalid_argument, message);
@@ -77,45 +74,6 @@ class NearestHeap {
   std::vector<Neighbor> heap_;
 };
 
-// Tells the caller how far the search is, from whichever thread finds the interval over, one at a
-// time.
-class Progress {
- public:
-  Progress(std::size_t queries, std::size_t rows, const std::function<bool(std::size_t)>& on_query)
-      : queries_(queries),
-        total_(static_cast<double>(queries) * static_cast<double>(rows)),
-        on_query_(on_query) {}
-
-  // Counts `pairs` distances more; throws Error(cancelled) if the caller wants no further.
-  void advance(std::size_t pairs) {
-    if (!on_query_) return;
-    const std::size_t done = done_.fetch_add(pairs, std::memory_order_relaxed) + pairs;
-    const std::unique_lock lock(mutex_, std::try_to_lock);
-    if (!lock.owns_lock()) return;
-    const auto now = std::chrono::steady_clock::now();
-    if (now - last_report_ < kReportInterval) return;
-    last_report_ = now;
-    const double share = static_cast<double>(done) / total_;
-    report(std::min(queries_, static_cast<std::size_t>(share * static_cast<double>(queries_))));
-  }
-
-  void finish() {
-    if (on_query_) report(queries_);
-  }
-
- private:
-  void report(std::size_t queries_done) {
-    if (!on_query_(queries_done)) throw Error(ErrorCode::cancelled, "exact search: cancelled");
-  }
-
-  std::size_t queries_;
-  double total_;
-  const std::function<bool(std::size_t)>& on_query_;
-  std::atomic<std::size_t> done_{0};
-  std::mutex mutex_;
-  std::chrono::steady_clock::time_point last_report_ = std::chrono::steady_clock::now();
-};
-
 // Euclidean norms of all rows, as metric_distances() would take them.
 std::vector<float> row_norms(MatrixView vectors, unsigned threads) {
   std::vector<float> norms(vectors.rows);
@@ -137,7 +95,8 @@ class BruteForce {
         k_(k),
         metric_(metric),
         threads_(threads),
-        progress_(queries.rows, base.rows, on_query) {
+        progress_("exact search", queries.rows,
+                  static_cast<double>(queries.rows) * static_cast<double>(base.rows), on_query) {
     if (metric == Metric::cosine) {
       base_norms_ = row_norms(base, threads);
       query_norms_ = row_norms(queries, threads);
@@ -233,7 +192,7 @@ class BruteForce {
   std::size_t k_;
   Metric metric_;
   unsigned threads_;
-  Progress progress_;
+  index::QueryProgress progress_;
   std::size_t block_ = 0;  // queries that pass over a tile together
   std::size_t tile_ = 0;   // rows
   std::vector<float> base_norms_;

@@ -5,6 +5,10 @@
 namespace cairn::index {
 
 std::size_t IndexData::row_of(VectorId id) const noexcept {
+  if (parameters.ids_are_rows != 0) {
+    const std::size_t row = id < rows() ? id_order[id] : rows();
+    return row < rows() && id_of(static_cast<std::uint32_t>(row)) == id ? row : rows();
+  }
   const auto at = std::partition_point(id_order.begin(), id_order.end(), [&](std::uint32_t row) {
     return row < rows() && id_of(row) < id;
   });

@@ -14,6 +14,19 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 // Survivors, besides the k sought, that are refined before a look at what the others must beat.
 constexpr std::size_t kFirstMargin = 6;
 
+// Packs those of `count` rows of a leaf together that its masks allow; returns how many.
+std::size_t keep_allowed(std::span<const std::uint32_t> masks, std::uint32_t first_row,
+                         std::size_t count, std::uint32_t* rows, float* lower) {
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint32_t place = rows[i] - first_row;
+    rows[kept] = rows[i];
+    lower[kept] = lower[i];
+    kept += masks[place / kernels::kBlockSize] >> place % kernels::kBlockSize & 1;
+  }
+  return kept;
+}
+
 }  // namespace
 
 void Survivors::reserve(std::size_t room) {
@@ -75,15 +88,12 @@ void LeafScanner::scan_group(const IndexData& data, const QueryState& query, std
 void LeafScanner::scan_leaf(const IndexData& data, const QueryState& query, const RankedList& leaf,
                             const std::uint8_t* next) {
   const ListEntry& list = data.lists[leaf.list];
-  const float slack =
-      scan_slack(query.deviations.scan, list, leaf.squared_distance, query.code.table_variance);
   const std::size_t known = survivors_.count;
   std::uint32_t* const rows = survivors_.rows.data() + known;
-  const std::size_t found = kernels::active().scan_blocks(
-      data.block(list.first_block), list.num_children, query.code.scan_query(slack),
-      data.padded_dim(), leaf.squared_distance, query.threshold.value(), list.first_child, next,
-      rows, survivors_.lower.data() + known);
-  codes_scanned += list.num_children;
+  float* const lower = survivors_.lower.data() + known;
+  const std::size_t found = query.request.filter == nullptr
+                                ? scan_all(data, query, leaf, next, rows, lower)
+                                : scan_allowed(data, query, leaf, next, rows, lower);
   survivors_.count += found;
   if (!query.has_refine) return;
   survivors_.set_bounds(known, leaf.squared_distance,
@@ -91,6 +101,53 @@ void LeafScanner::scan_leaf(const IndexData& data, const QueryState& query, cons
   if (query.threshold.is_open()) return;
   // They are scattered over memory: on their way while the next leaf is scanned.
   for (std::size_t i = 0; i < found; ++i) data.prefetch_refine_row(rows[i]);
+}
+
+std::size_t LeafScanner::scan_all(const IndexData& data, const QueryState& query,
+                                  const RankedList& leaf, const std::uint8_t* next,
+                                  std::uint32_t* rows, float* lower) {
+  const ListEntry& list = data.lists[leaf.list];
+  const float slack =
+      scan_slack(query.deviations.scan, list, leaf.squared_distance, query.code.table_variance);
+  codes_scanned += list.num_children;
+  return kernels::active().scan_blocks(data.block(list.first_block), list.num_children,
+                                       query.code.scan_query(slack), data.padded_dim(),
+                                       leaf.squared_distance, query.threshold.value(),
+                                       list.first_child, next, rows, lower);
+}
+
+// Blocks without allowed rows are passed over; of the others all rows are scanned, and those that
+// survive are asked for in the masks.
+std::size_t LeafScanner::scan_allowed(const IndexData& data, const QueryState& query,
+                                      const RankedList& leaf, const std::uint8_t* next,
+                                      std::uint32_t* rows, float* lower) {
+  constexpr std::size_t kBlock = kernels::kBlockSize;
+  const kernels::Kernels& k = kernels::active();
+  const ListEntry& list = data.lists[leaf.list];
+  const std::span<const std::uint32_t> masks = query.request.filter->masks(list);
+  const kernels::ScanQuery scan = query.code.scan_query(
+      scan_slack(query.deviations.scan, list, leaf.squared_distance, query.code.table_variance));
+  std::size_t found = 0;
+  for (std::size_t begin = 0; begin < masks.size();) {
+    if (masks[begin] == 0) {
+      ++begin;
+      continue;
+    }
+    std::size_t end = begin + 1;
+    while (end < masks.size() && masks[end] != 0) ++end;
+    const std::size_t count =
+        std::min<std::size_t>(end * kBlock, list.num_children) - begin * kBlock;
+    const auto first = static_cast<std::uint32_t>(list.first_child + begin * kBlock);
+    const std::size_t passed =
+        k.scan_blocks(data.block(list.first_block + begin), count, scan, data.padded_dim(),
+                      leaf.squared_distance, query.threshold.value(), first,
+                      end == masks.size() ? next : data.block(list.first_block + end), rows + found,
+                      lower + found);
+    codes_scanned += count;
+    found += keep_allowed(masks, list.first_child, passed, rows + found, lower + found);
+    begin = end;
+  }
+  return found;
 }
 
 // Before there is a threshold, the most promising survivors go first, and the others are measured

@@ -66,6 +66,10 @@ class LeafScanner {
  private:
   void scan_leaf(const IndexData& data, const QueryState& query, const RankedList& leaf,
                  const std::uint8_t* next);
+  std::size_t scan_all(const IndexData& data, const QueryState& query, const RankedList& leaf,
+                       const std::uint8_t* next, std::uint32_t* rows, float* lower);
+  std::size_t scan_allowed(const IndexData& data, const QueryState& query, const RankedList& leaf,
+                           const std::uint8_t* next, std::uint32_t* rows, float* lower);
   void refine_best_first(const IndexData& data, const QueryState& query, Candidates& out);
   void refine_between(const IndexData& data, const QueryState& query, float above, float limit,
                       float threshold, Candidates& out);

@@ -27,15 +27,43 @@ std::size_t beam_width(const IndexData& data, std::uint32_t level, std::size_t p
 
 std::span<const RankedList> Navigator::find_leaves(const IndexData& data,
                                                    const quantize::QueryCode& query,
-                                                   std::size_t probes, SearchStats& stats) {
+                                                   std::size_t probes, const RowFilter* filter,
+                                                   SearchStats& stats) {
   beam_.assign(1, {query.squared_norm, 0});
+  passed_over_.clear();
+  const bool wants_all = probes >= (filter != nullptr ? filter->num_leaves() : data.num_leaves());
   while (!beam_.empty() && data.lists[beam_[0].list].level != 0) {
     const std::uint32_t child_level = data.lists[beam_[0].list].level - 1;
     estimate_children(data, query, stats);
-    rank_exactly(data, query, child_level == 0 ? probes : beam_width(data, child_level, probes),
-                 stats);
+    if (filter != nullptr) pass_over_empty(*filter);
+    std::size_t wanted = probes;
+    if (child_level != 0) wanted = wants_all ? count_ : beam_width(data, child_level, probes);
+    rank_exactly(data, query, wanted, stats);
   }
   return beam_;
+}
+
+std::size_t Navigator::rows_passed_over(float squared_distance) const noexcept {
+  std::size_t rows = 0;
+  for (const PassedOver& list : passed_over_) {
+    rows += list.squared_distance <= squared_distance ? list.rows : 0;
+  }
+  return rows;
+}
+
+// Takes the children without allowed rows out of lists_ and values_.
+void Navigator::pass_over_empty(const RowFilter& filter) {
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < count_; ++i) {
+    if (filter.allowed_in(lists_[i]) == 0) {
+      passed_over_.push_back({values_[i], static_cast<std::uint32_t>(filter.rows_in(lists_[i]))});
+    } else {
+      lists_[kept] = lists_[i];
+      values_[kept] = values_[i];
+      ++kept;
+    }
+  }
+  count_ = kept;
 }
 
 // Fills lists_ and values_ with the children of the beam and their estimated squared distances.

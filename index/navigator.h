@@ -10,6 +10,7 @@
 #include "base/aligned_buffer.h"
 #include "index/index_data.h"
 #include "index/ranking.h"
+#include "index/row_filter.h"
 #include "quantize/query_code.h"
 
 namespace cairn::index {
@@ -32,15 +33,22 @@ struct RankedList {
 // thread.
 class Navigator {
  public:
-  // The `probes` nearest leaves, or all there are, nearest first. Valid until the next call.
+  // The `probes` nearest leaves, or all there are, nearest first; with a filter, of those that have
+  // allowed rows. In deep trees there may be fewer, unless all are asked for. Valid until the next
+  // call.
   std::span<const RankedList> find_leaves(const IndexData& data, const quantize::QueryCode& query,
-                                          std::size_t probes, SearchStats& stats);
+                                          std::size_t probes, const RowFilter* filter,
+                                          SearchStats& stats);
+  // Rows in the lists that the last call passed over for want of allowed rows, and whose estimated
+  // squared distances are at most as given.
+  std::size_t rows_passed_over(float squared_distance) const noexcept;
 
  private:
   void estimate_children(const IndexData& data, const quantize::QueryCode& query,
                          SearchStats& stats);
   void rank_exactly(const IndexData& data, const quantize::QueryCode& query, std::size_t wanted,
                     SearchStats& stats);
+  void pass_over_empty(const RowFilter& filter);
   void order_beam(const std::uint32_t* rows, const float* distances, std::size_t count);
 
   std::vector<RankedList> beam_;
@@ -51,6 +59,11 @@ class Navigator {
   base::AlignedArray<float> distances_;
   base::AlignedArray<std::uint32_t> kept_;
   base::AlignedArray<float> nearest_;
+  struct PassedOver {
+    float squared_distance;
+    std::uint32_t rows;
+  };
+  std::vector<PassedOver> passed_over_;
   Ranking ranking_;
 };
 

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -11,6 +13,7 @@
 #include "base/raw_vector.h"
 #include "index/index_data.h"
 #include "index/navigator.h"
+#include "index/row_filter.h"
 #include "index/threshold.h"
 #include "quantize/query_code.h"
 
@@ -23,6 +26,28 @@ struct SearchRequest {
   std::size_t rerank = 0;   // 0: bound-driven; else exact distances of this many candidates
   float deviations = 1.9f;  // bounds are estimates less so many standard deviations
   unsigned threads = 1;
+
+  const RowFilter* filter = nullptr;  // with at least one row; null: all rows
+  float max_distance = std::numeric_limits<float>::infinity();  // as users see it
+  bool is_range = false;       // how many are found decides how many leaves are scanned
+  bool is_calibrated = false;  // the number of leaves may follow from target_recall
+  float target_recall = 0.95f;
+
+  // > 0: how long the query may take, and until when, once its clock has been started.
+  std::uint64_t max_microseconds = 0;
+  std::chrono::steady_clock::time_point deadline = {};
+
+  void start_clock() noexcept {
+    constexpr std::uint64_t kYear = 31'536'000'000'000;
+    if (max_microseconds == 0) return;
+    deadline = std::chrono::steady_clock::now() +
+               std::chrono::microseconds(std::min(max_microseconds, kYear));
+  }
+  bool is_late() const noexcept {
+    return max_microseconds != 0 && std::chrono::steady_clock::now() >= deadline;
+  }
+  // Whether `probes` may not be the last word on the number of leaves.
+  bool has_open_budget() const noexcept { return filter != nullptr || is_range; }
 };
 
 // How many standard deviations bounds are away from estimates; 0: estimates are taken as they are.
@@ -87,9 +112,9 @@ struct QueryState {
   std::size_t round_end() const noexcept {
     return std::min(leaves.size(), done + std::max<std::size_t>(2, done));
   }
-  // Ends a round whose candidates are those from `first` on.
-  void end_round(std::size_t first) {
-    done = round_end();
+  // Ends a round whose candidates are those from `first` on, and before which leaves were scanned.
+  void end_round(std::size_t first, std::size_t end) {
+    done = end;
     threshold.offer(std::span(candidates.upper).subspan(first));
   }
 };

@@ -28,6 +28,7 @@ void Reranker::start(const IndexData& data, const VectorStore& store, const floa
   store_ = &store;
   query_ = query;
   query_norm_ = data.metric() == Metric::cosine ? std::sqrt(squared_norm(query, data.dim())) : 0;
+  request_ = request;
   k_ = request.k;
   results_.clear();
   is_prepared_ = false;
@@ -67,23 +68,85 @@ void Reranker::tighten(QueryState& state) {
 
 std::span<const RowDistance> Reranker::finish(QueryState& state) {
   if (!is_prepared_) sort_candidates(state);
-  const std::span<const std::uint32_t> rows = sorted_rows_;
-  std::size_t chunk = first_chunk(state);
-  if (state.request.rerank != 0) {
-    const std::size_t count = std::min(state.threshold.k(), rows.size());
-    for (std::size_t begin = 0; begin < count; begin += chunk) {
-      read(rows.subspan(begin, std::min(count - begin, chunk)), state.stats);
-    }
+  if (request_.rerank != 0) {
+    finish_fixed(state);
+  } else if (request_.is_range && k_ == data_->rows()) {
+    finish_range(state);
   } else {
-    for (std::size_t begin = 0; begin < rows.size();) {
-      const float limit = exact_threshold(state);
-      std::size_t end = begin;
-      while (end < rows.size() && end - begin < chunk && sorted_lower_[end] < limit) ++end;
-      if (end == begin) break;
-      read(rows.subspan(begin, end - begin), state.stats);
-      begin = end;
-      chunk = std::max(kReadMargin, k_ / 4);
+    finish_by_bounds(state);
+  }
+  return near_results();
+}
+
+void Reranker::finish_fixed(QueryState& state) {
+  const std::span<const std::uint32_t> rows = sorted_rows_;
+  const std::size_t count = std::min(state.threshold.k(), rows.size());
+  for (std::size_t begin = 0; begin < count; begin += kReadChunk) {
+    if (begin != 0 && is_late(state.stats)) return;
+    read(rows.subspan(begin, std::min(count - begin, kReadChunk)), state.stats);
+  }
+}
+
+void Reranker::finish_by_bounds(QueryState& state) {
+  const std::span<const std::uint32_t> rows = sorted_rows_;
+  std::size_t chunk = k_ + kReadMargin;
+  for (std::size_t begin = 0; begin < rows.size();) {
+    const float limit = exact_threshold(state);
+    std::size_t end = begin;
+    while (end < rows.size() && end - begin < chunk && sorted_lower_[end] < limit) ++end;
+    if (end == begin || (begin != 0 && is_late(state.stats))) return;
+    read(rows.subspan(begin, end - begin), state.stats);
+    begin = end;
+    chunk = std::max(kReadMargin, k_ / 4);
+  }
+}
+
+// All candidates count, so they are put in order once.
+void Reranker::finish_range(QueryState& state) {
+  const std::span<const std::uint32_t> rows = sorted_rows_;
+  for (std::size_t begin = 0; begin < rows.size(); begin += kReadChunk) {
+    if (begin != 0 && is_late(state.stats)) break;
+    const std::size_t count = std::min(rows.size() - begin, kReadChunk);
+    compute_distances(rows.subspan(begin, count), state.stats);
+    for (std::size_t i = 0; i < count; ++i) {
+      if (!(distances_[i] <= request_.max_distance)) continue;
+      results_.push_back({distances_[i], data_->id_of(rows_[i]), rows_[i]});
     }
+  }
+  std::sort(results_.begin(), results_.end());
+}
+
+std::span<const RowDistance> Reranker::settle_allowed(SearchStats& stats) {
+  const std::span<const std::uint32_t> rows = request_.filter->listed_rows();
+  for (std::size_t begin = 0; begin < rows.size(); begin += kReadChunk) {
+    if (begin != 0 && is_late(stats)) break;
+    compute_distances(rows.subspan(begin, std::min(rows.size() - begin, kReadChunk)), stats);
+    add_results(keep_nearest());
+  }
+  return near_results();
+}
+
+// Packs those of rows_ and distances_ together that may be among the results; returns how many.
+std::size_t Reranker::keep_nearest() {
+  const std::size_t count = rows_.size();
+  const std::size_t wanted = k_ + kReadMargin;
+  if (count <= 2 * wanted) return count;
+  // Only damaged vectors give what is not a number.
+  for (float& distance : distances_) distance = distance <= kInfinity ? distance : kInfinity;
+  const float cut = kernels::active().find_cut(distances_.data(), count, k_, wanted);
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    rows_[kept] = rows_[i];
+    distances_[kept] = distances_[i];
+    kept += distances_[i] <= cut ? 1 : 0;
+  }
+  return kept;
+}
+
+// The results but those that are too far away.
+std::span<const RowDistance> Reranker::near_results() {
+  while (!results_.empty() && !(results_.back().distance <= request_.max_distance)) {
+    results_.pop_back();
   }
   return results_;
 }
@@ -94,6 +157,12 @@ std::size_t Reranker::first_chunk(const QueryState& state) const {
   const std::size_t chunk =
       state.request.rerank != 0 ? std::min(state.threshold.k(), kReadChunk) : k_ + kReadMargin;
   return std::min(chunk, sorted_rows_.size());
+}
+
+bool Reranker::is_late(SearchStats& stats) const {
+  if (!request_.is_late()) return false;
+  stats.stop_reason = StopReason::deadline;
+  return true;
 }
 
 // Ties by row, so that the order of `candidates` does not matter.
@@ -125,11 +194,17 @@ void Reranker::sort_candidates(const QueryState& state) {
 
 void Reranker::announce(std::span<const std::uint32_t> rows) {
   rows_.assign(rows.begin(), rows.end());
-  std::sort(rows_.begin(), rows_.end());
+  if (!std::is_sorted(rows_.begin(), rows_.end())) std::sort(rows_.begin(), rows_.end());
   store_->prefetch(rows_);
 }
 
 void Reranker::read(std::span<const std::uint32_t> rows, SearchStats& stats) {
+  compute_distances(rows, stats);
+  add_results(rows.size());
+}
+
+// Fills rows_ with the rows in ascending order, and distances_.
+void Reranker::compute_distances(std::span<const std::uint32_t> rows, SearchStats& stats) {
   const std::size_t count = rows.size();
   const std::size_t dim = data_->dim();
   // The first rows of finish() may be announced already.
@@ -147,12 +222,11 @@ void Reranker::read(std::span<const std::uint32_t> rows, SearchStats& stats) {
   }
   metric_distances(data_->metric(), query_, query_norm_, base, dim, places, count, dim,
                    norms_.data(), distances_.data());
-  add_results(count);
   stats.vectors_read += count;
   stats.vector_bytes_read += count * dim * sizeof(float);
 }
 
-// Merges what read() left in rows_ and distances_ into the results.
+// Merges what compute_distances() left in rows_ and distances_ into the results.
 void Reranker::add_results(std::size_t count) {
   const std::size_t known = results_.size();
   unsorted_.assign(results_.begin(), results_.end());

@@ -39,14 +39,25 @@ class Reranker {
   // Without refine codes, between rounds: reads the most promising candidates, so that their exact
   // distances lower the threshold, whatever store they come from.
   void tighten(QueryState& state);
-  // The results, nearest first, valid until the next start() or tighten().
+  // The results, nearest first, valid until the next start() or tighten(). Ends early if the
+  // deadline passes, and then sets the stop reason.
   std::span<const RowDistance> finish(QueryState& state);
+  // Instead of all the others: the results by exact distances of every row that the request's
+  // filter lists.
+  std::span<const RowDistance> settle_allowed(SearchStats& stats);
 
  private:
   void sort_candidates(const QueryState& state);
   std::size_t first_chunk(const QueryState& state) const;
   void announce(std::span<const std::uint32_t> rows);
+  void finish_fixed(QueryState& state);
+  void finish_by_bounds(QueryState& state);
+  void finish_range(QueryState& state);
+  std::size_t keep_nearest();
+  std::span<const RowDistance> near_results();
+  bool is_late(SearchStats& stats) const;
   void read(std::span<const std::uint32_t> rows, SearchStats& stats);
+  void compute_distances(std::span<const std::uint32_t> rows, SearchStats& stats);
   void add_results(std::size_t count);
   float exact_threshold(const QueryState& state) const;
 
@@ -54,6 +65,7 @@ class Reranker {
   const VectorStore* store_ = nullptr;
   const float* query_ = nullptr;
   float query_norm_ = 0;
+  SearchRequest request_;
   std::size_t k_ = 0;
 
   std::vector<RowDistance> results_;  // the k nearest so far, nearest first

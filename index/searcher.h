@@ -8,6 +8,7 @@
 #include "cairn/vector_store.h"
 
 #include "index/index_data.h"
+#include "index/leaf_budget.h"
 #include "index/leaf_scanner.h"
 #include "index/navigator.h"
 #include "index/query_state.h"
@@ -30,6 +31,10 @@ class Searcher {
   std::span<const RankedList> scanned_leaves() const noexcept { return state_.leaves; }
 
  private:
+  void find_leaves(const IndexData& data, std::size_t probes);
+  bool find_more_leaves(const IndexData& data);
+  Scanned what_was_scanned(const IndexData& data) const;
+  void scan_leaves(const IndexData& data);
   void scan_round(const IndexData& data);
 
   // What one of several threads keeps to itself while they scan for the same query.
@@ -39,6 +44,8 @@ class Searcher {
   };
 
   QueryState state_;
+  std::size_t found_before_ = 0;  // candidates at the last look at how many leaves to scan
+  std::vector<bool> is_scanned_;  // by list; all false between calls
   Navigator navigator_;
   LeafScanner scanner_;
   Reranker reranker_;

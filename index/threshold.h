@@ -23,7 +23,8 @@ class Threshold {
 
   std::size_t k() const noexcept { return k_; }
   float value() const noexcept { return value_; }
-  bool is_open() const noexcept { return value_ == std::numeric_limits<float>::infinity(); }
+  // Whether it is yet to fall by what was offered.
+  bool is_open() const noexcept { return uppers_.kth() == std::numeric_limits<float>::infinity(); }
 
   void offer(std::span<const float> uppers) {
     uppers_.offer(uppers);

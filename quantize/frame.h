@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -50,6 +51,10 @@ class Frame {
     float slope = 1;
     float offset = 0;
     float to_frame(float distance) const noexcept { return slope * distance + offset; }
+    // The same, and above what rounding may make of it.
+    float to_frame_above(float distance) const noexcept {
+      return to_frame(distance) + 1e-5f * (std::fabs(slope * distance) + std::fabs(offset));
+    }
   };
   DistanceMap rotate_query(const float* query, float* rotated) const noexcept;
 

@@ -3,7 +3,8 @@
 project_dir="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 
 build_packages=(g++ cmake ninja-build pkg-config git python3 libeigen3-dev libxsimd-dev libxxhash-dev
-  libcli11-dev nlohmann-json3-dev libgtest-dev libgmock-dev libbenchmark-dev libhnswlib-dev libzstd-dev)
+  libcli11-dev nlohmann-json3-dev libgtest-dev libgmock-dev libbenchmark-dev libhnswlib-dev libzstd-dev
+  libroaring-dev)
 
 say() { printf '\n== %s\n' "$*"; }
 

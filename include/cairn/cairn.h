@@ -6,6 +6,7 @@
 #include "cairn/compression.h"
 #include "cairn/error.h"
 #include "cairn/exact_search.h"
+#include "cairn/filter.h"
 #include "cairn/io.h"
 #include "cairn/options.h"
 #include "cairn/payload.h"

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "cairn/export.h"
+#include "cairn/filter.h"
 #include "cairn/options.h"
 #include "cairn/stats.h"
 #include "cairn/tiered_vector_store.h"
@@ -29,6 +31,9 @@ struct BatchResult {
   std::size_t k = 0;
   std::vector<VectorId> ids;     ///< [queries, k]; kNoId where a query has fewer than k hits
   std::vector<float> distances;  ///< [queries, k]; +infinity where a query has fewer than k hits
+  /// [queries]: 1 for a query that SearchOptions::max_microseconds ended, so that its row is the
+  /// best found so far, else 0. Empty without max_microseconds.
+  std::vector<std::uint8_t> is_cut_short = {};
 };
 
 /// An approximate nearest-neighbour index: a clustered tree navigated with binary codes, and exact
@@ -88,7 +93,8 @@ class CAIRN_EXPORT ClusteredIndex {
 
   /// The `k` nearest vectors of `query` [dim], nearest first; ties by smaller id.
   /// @throws Error invalid_argument: wrong dimension, NaN or infinite query, zero query under
-  ///   cosine, k == 0, options out of range. io, corrupt from a failing store.
+  ///   cosine, k == 0, options out of range, a filter prepared for another index. io, corrupt from
+  ///   a failing store; what a filter's predicate throws.
   std::vector<Neighbor> search(std::span<const float> query,
                                const SearchOptions& options = {}) const;
 
@@ -98,10 +104,29 @@ class CAIRN_EXPORT ClusteredIndex {
                      std::span<Neighbor> out, SearchStats* stats = nullptr) const;
 
   /// Many queries [m, dim], on options.threads threads (0: all cores), each query on one of them.
-  /// Results are those of search() one by one.
-  BatchResult search_batch(MatrixView queries, const SearchOptions& options = {}) const;
+  /// Results are those of search() one by one. max_microseconds are of each query by itself.
+  ///
+  /// @param on_query  called now and then, one call at a time, with the number of queries done; may
+  ///                  be empty. Returning false stops with Error(cancelled), after at most some
+  ///                  hundred queries per thread.
+  BatchResult search_batch(MatrixView queries, const SearchOptions& options = {},
+                           const std::function<bool(std::size_t)>& on_query = {}) const;
+
   /// The same of queries of another type, see build().
-  BatchResult search_batch(const TypedMatrixView& queries, const SearchOptions& options = {}) const;
+  BatchResult search_batch(const TypedMatrixView& queries, const SearchOptions& options = {},
+                           const std::function<bool(std::size_t)>& on_query = {}) const;
+
+  /// The vectors at most `max_distance` away from `query` [dim], in terms of Neighbor::distance,
+  /// nearest first; ties by smaller id. How many there are decides how far the search goes.
+  /// @throws Error as search() does; invalid_argument if max_distance is NaN.
+  /// Cost: reads the full vector of each result. Thread safety: concurrent with other const calls.
+  std::vector<Neighbor> range_search(std::span<const float> query, float max_distance,
+                                     const RangeOptions& options = {},
+                                     SearchStats* stats = nullptr) const;
+
+  /// Finds the rows of a filter's ids, for any number of searches of this index.
+  /// Cost: about 0.1 us per id; for bitmaps and predicates a look at each row of the index.
+  PreparedFilter prepare(const Filter& filter) const;
 
   /// Full vectors in this process's RAM. No-op if they already are.
   void use_memory_storage();

@@ -3,9 +3,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
 
 #include "cairn/compression.h"
+#include "cairn/filter.h"
 #include "cairn/types.h"
 
 namespace cairn {
@@ -49,8 +51,31 @@ struct SearchOptions {
   std::size_t probes = 0;       ///< leaves to scan, nearest first; more than there are means all
   float rerank_factor = 0;      ///< 0: bound-driven rerank; r > 0: exact distances of the best r*k
   unsigned threads = 1;         ///< > 1: one query is scanned and reranked by that many threads
+  /// Only these ids are found, min(k, allowed) of them at least. With `probes` only leaves that
+  /// have allowed vectors count. Borrowed for the call; at most one of the two is set. The first is
+  /// prepared anew by each call.
+  const Filter* filter = nullptr;
+  const PreparedFilter* prepared_filter = nullptr;
+  /// Only vectors at most so far away are found, in terms of Neighbor::distance.
+  float max_distance = std::numeric_limits<float>::infinity();
+  /// > 0: the time after which a query begins nothing new, but finishes with the best found so far
+  /// (after the two nearest leaves at the least), as StopReason::deadline tells. What it finds then
+  /// depends on the machine.
+  std::uint64_t max_microseconds = 0;
 
   friend bool operator==(const SearchOptions&, const SearchOptions&) = default;
+};
+
+/// How one range query is answered.
+struct RangeOptions {
+  /// Mean share of the vectors within the distance that is found, or more: 0.95 finds 0.98
+  /// (docs/performance.md). With 1 every leaf is scanned.
+  float target_recall = 0.95f;
+  std::size_t limit = 0;                            ///< > 0: the nearest so many, if there are more
+  const Filter* filter = nullptr;                   ///< as in SearchOptions
+  const PreparedFilter* prepared_filter = nullptr;  ///< as in SearchOptions
+  std::uint64_t max_microseconds = 0;               ///< as in SearchOptions
+  unsigned threads = 1;                             ///< as in SearchOptions
 };
 
 /// How a saved index is opened.

@@ -31,10 +31,11 @@ struct StoreStats {
 enum class StopReason : std::uint8_t {
   none = 0,       ///< no search was made (empty index)
   budget = 1,     ///< the asked number of leaves was scanned
-  exhausted = 2,  ///< every leaf was scanned
+  exhausted = 2,  ///< every leaf was scanned, or every one with allowed vectors
+  deadline = 3,   ///< max_microseconds were over: results are the best found so far
 };
 
-/// "none", "budget", "exhausted".
+/// "none", "budget", "exhausted", "deadline".
 CAIRN_EXPORT const char* to_string(StopReason reason) noexcept;
 
 /// What one search did. Counters are of this query alone.

@@ -19,11 +19,13 @@ inline constexpr VectorId kNoId = ~VectorId{0};
 inline constexpr std::size_t kMaxDim = 65536;
 inline constexpr std::size_t kMaxRows = 0xFFFFFFFFull - 1;
 
-/// How far apart two vectors are. Stored in files: values are stable.
+/// How far apart a query q and a vector x are; smaller is nearer. Stored in files: values are
+/// stable.
 enum class Metric : std::uint8_t {
-  l2 = 0,             ///< squared Euclidean distance
-  inner_product = 1,  ///< -<q, x>
-  cosine = 2,         ///< 1 - <q, x> / (|q| |x|); neither side needs to be normalised
+  l2 = 0,             ///< squared Euclidean distance, |q - x|^2: 0 or more, 0 if they are equal
+  inner_product = 1,  ///< -<q, x>: of any sign; the least is the largest inner product
+  cosine = 2,  ///< 1 - <q, x> / (|q| |x|): 0 (same direction) to 2 (opposite); neither side needs
+               ///< to be normalised
 };
 
 /// "l2", "ip" or "cosine", as the command line spells them.

@@ -155,6 +155,40 @@ TEST_F(CommandLine, TruthIsExactAndSearchOfAllLeavesFindsIt) {
   EXPECT_EQ(read_file(path("found.fbin")), read_file(path("gt.fbin")));
 }
 
+TEST_F(CommandLine, SearchFiltersAndKeepsWithinDistances) {
+  write_ids(path("allowed.u64bin"), {5, 17, 400, 1999, 123456789});
+  const std::vector<std::string> search = {
+      "search",           "--index",  data("base.cairn"), "--queries",
+      data("query.fbin"), "--output", path("some.ibin"),  "--distances"};
+  const auto run = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), search.begin(), search.end());
+    return succeed(more);
+  };
+  run({"--filter", path("allowed.u64bin"), "--k", "6"});
+  Matrix<std::int32_t> ids = read_int_matrix(path("some.ibin"));
+  Matrix<float> distances = read_vectors(path("some.fbin"));
+  ASSERT_EQ(ids.dim, 6u);
+  for (std::size_t query = 0; query < kQueries; ++query) {
+    std::vector<std::int32_t> row(ids.row(query), ids.row(query) + 6);
+    std::sort(row.begin(), row.end());
+    EXPECT_EQ(row, (std::vector<std::int32_t>{-1, -1, 5, 17, 400, 1999}));
+  }
+  // All within the distance of the second nearest, then at most the nearest of them.
+  const float farthest = distances.row(0)[1];
+  const std::string distance = std::to_string(farthest * 1.0001f);
+  run({"--filter", path("allowed.u64bin"), "--range", distance});
+  ids = read_int_matrix(path("some.ibin"));
+  EXPECT_EQ(std::count_if(ids.row(0), ids.row(0) + ids.dim, [](auto id) { return id >= 0; }), 2);
+  run({"--filter", path("allowed.u64bin"), "--range", distance, "--limit", "1"});
+  EXPECT_EQ(read_int_matrix(path("some.ibin")).dim, 1u);
+  run({"--filter", path("allowed.u64bin"), "--max-distance", distance, "--k", "4"});
+  ids = read_int_matrix(path("some.ibin"));
+  EXPECT_EQ(std::count_if(ids.row(0), ids.row(0) + 4, [](auto id) { return id >= 0; }), 2);
+  EXPECT_THAT(run({"--probes", "100000", "--max-microseconds", "1"}),
+              HasSubstr("cut short by --max-microseconds"));
+  run({"--range", distance, "--max-microseconds", "3600000000"});
+}
+
 TEST_F(CommandLine, SearchPrintsFirstRows) {
   const std::string text = succeed({"search", "--index", data("base.cairn"), "--queries",
                                     data("base.fbin"), "--k", "2", "--recall", "0.99"});
@@ -274,6 +308,10 @@ TEST_F(CommandLine, WrongUsageExitsWithTwo) {
   fail(2, {"search", "--index", index, "--queries", queries, "--recall", "0.9", "--probes", "3"});
   fail(2, {"search", "--index", index, "--queries", queries, "--output", path("x.fbin")});
   fail(2, {"search", "--index", index, "--queries", queries, "--distances"});
+  fail(2, {"search", "--index", index, "--queries", queries, "--range", "near"});
+  fail(2, {"search", "--index", index, "--queries", queries, "--range", "1", "--k", "3"});
+  fail(2, {"search", "--index", index, "--queries", queries, "--limit", "3"});
+  fail(2, {"search", "--index", index, "--queries", queries, "--max-microseconds", "0"});
   fail(2, {"truth", "--input", in, "--queries", queries, "--output", path("gt.txt")});
   fail(2, {"bench", "--queries", queries});
   fail(2, {"bench", "--index", index, "--input", in, "--queries", queries});

@@ -48,9 +48,16 @@ TEST(Allocation, SearchAllocatesNothingOnceItsScratchHasGrown) {
   const test::Vectors queries = test::clustered_vectors(200, 40, 80, 2);
   for (const unsigned refine_bits : {0u, 4u}) {
     const ClusteredIndex index = ClusteredIndex::build(rows.view(), {.refine_bits = refine_bits});
+    const PreparedFilter many =
+        index.prepare(Filter::from_predicate([](VectorId id) { return id % 3 == 0; }));
+    const PreparedFilter few =
+        index.prepare(Filter::from_predicate([](VectorId id) { return id % 90 == 0; }));
     for (const SearchOptions& options :
          {SearchOptions{.k = 10}, SearchOptions{.k = 10, .probes = 50},
-          SearchOptions{.k = 100, .probes = 30, .rerank_factor = 5}}) {
+          SearchOptions{.k = 100, .probes = 30, .rerank_factor = 5},
+          SearchOptions{.k = 10, .prepared_filter = &many},
+          SearchOptions{.k = 10, .prepared_filter = &few},
+          SearchOptions{.k = 10, .max_distance = 1.5f, .max_microseconds = 1'000'000'000}}) {
       std::vector<Neighbor> out(options.k);
       SearchStats stats;
       const auto search_all = [&] {

@@ -42,6 +42,7 @@ DOORS = (
     (r"faiss/.*", ("bench/peers/compare_faiss.cc",)),
     (r"benchmark/.*", ("bench/",)),
     (r"g(test|mock)/.*", ()),
+    (r"roaring/.*", ()),
     # The operating system.
     (
         r"(sys|linux)/.*\.h|fcntl\.h|unistd\.h|stdlib\.h|malloc\.h|signal\.h|dirent\.h",

@@ -47,4 +47,13 @@ inline Vectors clustered_vectors(std::size_t rows, std::size_t dim, std::size_t 
   return vectors;
 }
 
+// Takes the last rows off: queries of the same kind as the rows that stay.
+inline Vectors split_off(Vectors& vectors, std::size_t count) {
+  const auto begin = vectors.values.end() - static_cast<std::ptrdiff_t>(count * vectors.dim);
+  Vectors last{{begin, vectors.values.end()}, count, vectors.dim};
+  vectors.values.erase(begin, vectors.values.end());
+  vectors.rows -= count;
+  return last;
+}
+
 }  // namespace cairn::test
