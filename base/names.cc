@@ -85,6 +85,8 @@ const char* to_string(StopReason reason) noexcept {
       return "budget";
     case StopReason::exhausted:
       return "exhausted";
+    case StopReason::recall:
+      return "recall";
     case StopReason::deadline:
       return "deadline";
   }

@@ -15,6 +15,7 @@ void add_info_command(CLI::App& app);
 void add_verify_command(CLI::App& app);
 void add_convert_command(CLI::App& app);
 void add_analyze_command(CLI::App& app);
+void add_calibrate_command(CLI::App& app);
 void add_recode_command(CLI::App& app);
 
 }  // namespace cairn::cli

@@ -1,3 +1,4 @@
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -6,6 +7,7 @@
 
 #include <cairn/clustered_index.h>
 
+#include "cli/calibration_table.h"
 #include "cli/commands.h"
 #include "cli/html_text.h"
 #include "cli/index_facts.h"
@@ -13,19 +15,18 @@
 namespace cairn::cli {
 namespace {
 
-constexpr double kTargets[] = {0.8, 0.9, 0.95, 0.99};
-constexpr std::size_t kCalibrationK = 10;
-
-std::size_t probes_for(const ClusteredIndex& index, double target) {
-  return index.calibrated_probes(static_cast<float>(target), kCalibrationK);
-}
+// A float's shortest decimals, rather than those of the double next to it.
+double rounded(float value) { return std::round(static_cast<double>(value) * 1e4) / 1e4; }
 
 nlohmann::json facts_as_json(const ClusteredIndex& index, std::uint64_t file_bytes) {
   const IndexStats stats = index.stats();
   nlohmann::json probes = nlohmann::json::array();
-  for (const double target : kTargets) {
-    probes.push_back(
-        {{"target_recall", target}, {"k", kCalibrationK}, {"probes", probes_for(index, target)}});
+  for (const std::size_t k : kCalibratedDepths) {
+    for (const float target : kCalibratedTargets) {
+      probes.push_back({{"target_recall", rounded(target)},
+                        {"k", k},
+                        {"probes", index.calibrated_probes(target, k)}});
+    }
   }
   return {{"file_bytes", file_bytes},
           {"index", to_json(stats)},
@@ -67,12 +68,7 @@ void print_facts(const ClusteredIndex& index, std::uint64_t file_bytes) {
                   bytes_text(tier.disk_bytes).c_str());
     }
   }
-  std::printf("leaves scanned for recall@%zu\n", kCalibrationK);
-  for (const double target : kTargets) {
-    const std::size_t leaves = probes_for(index, target);
-    std::printf("  %-13g%zu, about %.0f codes\n", target, leaves,
-                static_cast<double>(leaves) * stats.leaf_size_mean);
-  }
+  std::printf("%s", calibration_table(index).c_str());
 }
 
 }  // namespace

@@ -47,6 +47,7 @@ int run(int argc, char** argv) {
   cairn::cli::add_verify_command(app);
   cairn::cli::add_convert_command(app);
   cairn::cli::add_analyze_command(app);
+  cairn::cli::add_calibrate_command(app);
   cairn::cli::add_recode_command(app);
   try {
     app.parse(argc, argv);

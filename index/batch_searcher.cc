@@ -27,7 +27,15 @@ void BatchSearcher::search(
       scan_by_leaf(data);
     }
     for (std::size_t q = 0; q < count_; ++q) {
-      if (!states_[q].is_done()) states_[q].end_round(known_[q], states_[q].round_end());
+      QueryState& state = states_[q];
+      if (state.is_done()) continue;
+      state.end_round(known_[q], state.round_end());
+      state.apply_stop_rule();
+      if (state.is_done() && state.wants_more_leaves(data)) {
+        state.add_leaves(
+            navigator_.find_leaves(data, state.code, state.more_leaves(data), nullptr, state.stats),
+            is_known_);
+      }
     }
   }
   // While one query is settled, the vectors of the next are on their way.
@@ -53,7 +61,7 @@ void BatchSearcher::start(const IndexData& data, MatrixView queries, const Searc
     state.start(data, queries.row(q), request);
     const std::span<const RankedList> leaves =
         navigator_.find_leaves(data, state.code, request.probes, nullptr, state.stats);
-    state.leaves.assign(leaves.begin(), leaves.end());
+    state.add_leaves(leaves, is_known_);
   }
 }
 

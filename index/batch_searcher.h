@@ -82,6 +82,7 @@ class BatchSearcher {
   Survivors survivors_[2][kLeafQueries];  // of the visits under way and of those before
   Candidates found_;                      // of all queries, as visits found them
   base::RawVector<std::uint32_t> found_queries_;
+  std::vector<bool> is_known_;  // by list; all false between calls
   Navigator navigator_;
   LeafScanner scanner_;
   Reranker rerankers_[2];

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
+#include <utility>
+#include <vector>
 
 #include "base/parallel.h"
 #include "index/searcher.h"
@@ -10,32 +13,48 @@
 namespace cairn::index {
 namespace {
 
-constexpr std::size_t kQueries = 384;
+constexpr std::size_t kSampledRows = 1024;
+constexpr std::size_t kMostQueries = 4096;
 constexpr std::array<std::uint32_t, 3> kDepths = {1, 10, 100};
 constexpr std::array<float, 11> kRecalls = {0.5f,  0.7f,  0.8f,  0.85f, 0.9f,  0.93f,
                                             0.95f, 0.97f, 0.98f, 0.99f, 0.999f};
-// What the codes lose on top of the leaves that were not scanned: a true neighbour counts as lost
-// by chance in as many cases of a hundred as its bound is wrong in five.
-double code_loss(double recall) {
+static_assert(kDepths.size() * kRecalls.size() == kCalibrationEntries);
+// The rule's weight is chosen among these, for the fewest leaves at this recall.
+constexpr std::array<float, 10> kWeights = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6, 8, 12};
+constexpr float kWeighedRecall = 0.95f;
+// Bounds of the searches that find the truth.
+constexpr float kWideDeviations = 3;
+// Share of the queries that are unusual on either side, in each respect.
+constexpr double kUnusualShare = 0.0025;
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+// What is lost on top of the leaves that were not scanned. A true neighbour counts as lost by
+// chance in as many cases of a hundred as its bound is wrong in five; and estimates of centroids
+// miss a few of the nearest leaves (docs/performance.md).
+double other_loss(double recall) {
+  constexpr double kNavigationShare = 0.02;
   const double deviations = static_cast<double>(deviations_for(static_cast<float>(recall)));
-  return 0.05 * 0.5 * std::erfc(deviations / std::sqrt(2.0));
+  return 0.05 * 0.5 * std::erfc(deviations / std::sqrt(2.0)) + kNavigationShare * (1 - recall);
 }
 
-// Ranks (places in the query's order of leaves) of the leaves of one row's nearest neighbours.
-//
-// An unseen query has not pulled any centroid towards itself, as the row has done with its own
+// One query, after a wide search.
+struct Sample {
+  std::vector<float> leaves;         // squared distances, ascending
+  std::vector<std::uint32_t> ranks;  // of true neighbours, nearest first: places of their leaves
+  // The squared distance that a search believes its k-th neighbour to have, by depth and recall.
+  std::array<std::array<float, kRecalls.size()>, kDepths.size()> radius;
+  float squared_norm = 0;
+};
+
+// The row that is the query, if it is one of the index's own.
+constexpr std::uint32_t kNoRow = ~std::uint32_t{0};
+
+// An unseen query has not pulled any centroid towards itself, as a row has done with its own
 // leaf's: that leaf's distance is corrected to what it would be without the row,
 // |x - (m c - x) / (m - 1)| = |x - c| m / (m - 1) for m members.
-std::vector<std::uint32_t> neighbour_leaf_ranks(const IndexData& data, const VectorStore& store,
-                                                std::uint32_t row, std::size_t probes,
-                                                Searcher& searcher) {
-  std::vector<float> query(data.dim());
-  store.read({&row, 1}, query.data());
-  const std::size_t k = std::min<std::size_t>(kDepths.back() + 1, data.rows());
-  SearchStats stats;
-  const std::span<const RowDistance> found =
-      searcher.search(data, store, query.data(), {.k = k, .probes = probes}, stats);
-  const std::span<const RankedList> scanned = searcher.scanned_leaves();
+std::vector<RankedList> ranked_leaves(const IndexData& data, std::span<const RankedList> scanned,
+                                      std::uint32_t row) {
   std::vector<RankedList> leaves(scanned.begin(), scanned.end());
   for (RankedList& leaf : leaves) {
     const ListEntry& list = data.lists[leaf.list];
@@ -45,10 +64,15 @@ std::vector<std::uint32_t> neighbour_leaf_ranks(const IndexData& data, const Vec
     leaf.squared_distance *= factor * factor;
   }
   std::sort(leaves.begin(), leaves.end());
-  // First row and rank of each leaf, to find the leaf of a row.
-  std::vector<std::pair<std::uint32_t, std::uint32_t>> by_row;
-  for (std::uint32_t rank = 0; rank < leaves.size(); ++rank) {
-    by_row.emplace_back(data.lists[leaves[rank].list].first_child, rank);
+  return leaves;
+}
+
+// Places in `leaves` of the leaves of the results, but for the query's own row.
+std::vector<std::uint32_t> ranks_of(const IndexData& data, std::span<const RankedList> leaves,
+                                    std::span<const RowDistance> found, std::uint32_t row) {
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> by_row;  // first row, place
+  for (std::uint32_t place = 0; place < leaves.size(); ++place) {
+    by_row.emplace_back(data.lists[leaves[place].list].first_child, place);
   }
   std::sort(by_row.begin(), by_row.end());
   std::vector<std::uint32_t> ranks;
@@ -61,14 +85,63 @@ std::vector<std::uint32_t> neighbour_leaf_ranks(const IndexData& data, const Vec
   return ranks;
 }
 
+// A search's radius is the k-th least upper bound of refine codes, which depends on how wide its
+// bounds are; without refine codes it is exact.
+void measure_radii(const QueryState& state, std::span<const RowDistance> found, std::uint32_t row,
+                   Sample& sample) {
+  const std::size_t own = row == kNoRow ? 0 : 1;
+  std::vector<float> uppers(state.candidates.size());
+  for (std::size_t r = 0; r < kRecalls.size(); ++r) {
+    const float width = deviations_for(kRecalls[r]) / kWideDeviations;
+    std::size_t others = 0;
+    for (std::size_t i = 0; i < uppers.size(); ++i) {
+      if (state.candidates.rows[i] == row) continue;
+      const float lower = state.candidates.lower[i];
+      const float upper = state.candidates.upper[i];
+      uppers[others++] = 0.5f * (lower + upper) + width * 0.5f * (upper - lower);
+    }
+    for (std::size_t d = kDepths.size(); d-- > 0;) {
+      const std::size_t k = std::min<std::size_t>(kDepths[d], others);
+      if (state.has_refine && k != 0) {
+        const auto kth = uppers.begin() + static_cast<std::ptrdiff_t>(k - 1);
+        std::nth_element(uppers.begin(), kth, uppers.begin() + static_cast<std::ptrdiff_t>(others));
+        sample.radius[d][r] = *kth;
+        others = k;  // the next depth is among them
+      } else {
+        const std::size_t last = std::min(found.size(), kDepths[d] + own);
+        sample.radius[d][r] =
+            last == 0 ? kInfinity : state.code.distance_map.to_frame(found[last - 1].distance);
+      }
+    }
+  }
+}
+
+Sample take_sample(const IndexData& data, const VectorStore& store, const float* query,
+                   std::uint32_t row, std::size_t probes, Searcher& searcher) {
+  const std::size_t wanted = kDepths.back() + (row == kNoRow ? 0 : 1);
+  SearchRequest request;
+  request.k = std::min<std::size_t>(wanted, data.rows());
+  request.probes = probes;
+  request.deviations = kWideDeviations;
+  SearchStats stats;
+  const std::span<const RowDistance> found = searcher.search(data, store, query, request, stats);
+  const std::vector<RankedList> leaves = ranked_leaves(data, searcher.scanned_leaves(), row);
+  Sample sample;
+  for (const RankedList& leaf : leaves) sample.leaves.push_back(leaf.squared_distance);
+  sample.ranks = ranks_of(data, leaves, found, row);
+  sample.squared_norm = searcher.state().code.squared_norm;
+  measure_radii(searcher.state(), found, row, sample);
+  return sample;
+}
+
 // The least number of leaves whose cumulated share reaches each recall.
-void append_curve(const std::vector<std::vector<std::uint32_t>>& ranks, std::uint32_t depth,
-                  std::size_t probes, std::vector<CalibrationEntry>& entries) {
+void append_probes(std::span<const Sample> samples, std::uint32_t depth, std::size_t probes,
+                   std::vector<CalibrationEntry>& entries) {
   std::vector<double> share(probes, 0.0);  // of true neighbours whose leaf has this rank
   double total = 0;
-  for (const std::vector<std::uint32_t>& query : ranks) {
-    const std::size_t count = std::min<std::size_t>(depth, query.size());
-    for (std::size_t i = 0; i < count; ++i) share[query[i]] += 1.0;
+  for (const Sample& sample : samples) {
+    const std::size_t count = std::min<std::size_t>(depth, sample.ranks.size());
+    for (std::size_t i = 0; i < count; ++i) share[sample.ranks[i]] += 1.0;
     total += static_cast<double>(count);
   }
   if (total == 0) return;
@@ -76,7 +149,8 @@ void append_curve(const std::vector<std::vector<std::uint32_t>>& ranks, std::uin
   double sum = share[0];
   for (const float recall : kRecalls) {
     const double wanted =
-        std::min(1.0, static_cast<double>(recall) + code_loss(static_cast<double>(recall))) * total;
+        std::min(1.0, static_cast<double>(recall) + other_loss(static_cast<double>(recall))) *
+        total;
     while (sum < wanted - 1e-9 && leaf + 1 < probes) sum += share[++leaf];
     // Between two leaves the share grows evenly.
     const double over = share[leaf] > 0 ? std::clamp((sum - wanted) / share[leaf], 0.0, 1.0) : 0.0;
@@ -84,38 +158,212 @@ void append_curve(const std::vector<std::vector<std::uint32_t>>& ranks, std::uin
   }
 }
 
-// log(probes) over -log(1 - recall) is close to a straight line.
-float interpolate(std::span<const CalibrationEntry> curve, float recall) {
-  const auto x = [](float r) { return -std::log(1.0f - std::min(r, 0.9999f)); };
-  if (recall <= curve.front().recall) return curve.front().probes;
+// Stop rules of one depth.
+class RuleFinder {
+ public:
+  RuleFinder(std::span<const Sample> samples, std::size_t depth)
+      : samples_(samples), depth_(depth) {}
+
+  // The least limit at which a share `recall` of the true neighbours is in leaves that pass.
+  float find_limit(float weight, std::size_t recall) {
+    scores_.clear();
+    for (const Sample& sample : samples_) {
+      const std::size_t count = std::min<std::size_t>(kDepths[depth_], sample.ranks.size());
+      for (std::size_t i = 0; i < count; ++i) {
+        scores_.push_back(score(sample, weight, recall, sample.ranks[i]));
+      }
+    }
+    if (scores_.empty()) return kInfinity;
+    const auto level = static_cast<double>(kRecalls[recall]);
+    const double wanted = std::min(1.0, level + other_loss(level));
+    const auto place = static_cast<std::size_t>(
+        std::clamp(std::ceil(wanted * static_cast<double>(scores_.size())) - 1, 0.0,
+                   static_cast<double>(scores_.size() - 1)));
+    std::nth_element(scores_.begin(), scores_.begin() + static_cast<std::ptrdiff_t>(place),
+                     scores_.end());
+    return std::max(scores_[place], kFirstLeafOnly);
+  }
+
+  // Leaves that pass, on average.
+  double mean_leaves(float weight, float limit, std::size_t recall) const {
+    double total = 0;
+    for (const Sample& sample : samples_) {
+      std::size_t low = 1;
+      std::size_t high = sample.leaves.size();
+      while (low < high) {
+        const std::size_t middle = (low + high) / 2;
+        (score(sample, weight, recall, middle) <= limit ? low : high) =
+            score(sample, weight, recall, middle) <= limit ? middle + 1 : middle;
+      }
+      total += static_cast<double>(low);
+    }
+    return total / static_cast<double>(samples_.size());
+  }
+
+ private:
+  // Below the score of any second leaf.
+  static constexpr float kFirstLeafOnly = -1;
+
+  float score(const Sample& sample, float weight, std::size_t recall, std::size_t leaf) const {
+    if (leaf == 0) return kFirstLeafOnly;
+    return StopRule{.weight = weight}.score(leaf, sample.leaves[leaf] - sample.leaves[0],
+                                            sample.radius[depth_][recall]);
+  }
+
+  std::span<const Sample> samples_;
+  std::size_t depth_;
+  std::vector<float> scores_;
+};
+
+void append_rules(std::span<const Sample> samples, std::size_t depth,
+                  std::vector<StopEntry>& entries) {
+  RuleFinder finder(samples, depth);
+  const auto weighed = static_cast<std::size_t>(
+      std::find(kRecalls.begin(), kRecalls.end(), kWeighedRecall) - kRecalls.begin());
+  float best_weight = 0;
+  double fewest = std::numeric_limits<double>::infinity();
+  for (const float weight : kWeights) {
+    const double leaves = finder.mean_leaves(weight, finder.find_limit(weight, weighed), weighed);
+    if (leaves >= fewest) continue;
+    fewest = leaves;
+    best_weight = weight;
+  }
+  float least = -kInfinity;
+  for (std::size_t recall = 0; recall < kRecalls.size(); ++recall) {
+    // Radii of wider bounds could let it fall by a hair.
+    const float limit = least = std::max(least, finder.find_limit(best_weight, recall));
+    const double leaves = finder.mean_leaves(best_weight, limit, recall);
+    entries.push_back({.k = kDepths[depth],
+                       .recall = kRecalls[recall],
+                       .weight = best_weight,
+                       .limit = limit,
+                       .mean_leaves = static_cast<float>(leaves)});
+  }
+}
+
+QueryProfile profile_of(std::span<const Sample> samples, bool from_rows) {
+  std::vector<float> nearest;
+  std::vector<float> norms;
+  for (const Sample& sample : samples) {
+    if (!sample.leaves.empty()) nearest.push_back(sample.leaves[0]);
+    norms.push_back(sample.squared_norm);
+  }
+  const auto range = [](std::vector<float>& values, float& least, float& greatest) {
+    std::sort(values.begin(), values.end());
+    const auto skipped =
+        static_cast<std::size_t>(kUnusualShare * static_cast<double>(values.size()));
+    least = values[skipped];
+    greatest = values[values.size() - 1 - skipped];
+  };
+  QueryProfile profile;
+  range(nearest, profile.least_centroid_distance, profile.greatest_centroid_distance);
+  range(norms, profile.least_norm, profile.greatest_norm);
+  profile.queries = static_cast<std::uint32_t>(samples.size());
+  profile.from_rows = from_rows ? 1 : 0;
+  return profile;
+}
+
+Calibration calibrate_with(std::span<const Sample> samples, std::size_t probes, bool from_rows) {
+  Calibration calibration;
+  for (const std::uint32_t depth : kDepths) {
+    append_probes(samples, depth, probes, calibration.probes);
+  }
+  if (calibration.probes.size() != kCalibrationEntries) return {};
+  for (std::size_t depth = 0; depth < kDepths.size(); ++depth) {
+    append_rules(samples, depth, calibration.stops);
+  }
+  calibration.profile.push_back(profile_of(samples, from_rows));
+  return calibration;
+}
+
+// The samples of `count` queries; query(i, out) writes one to out [dim] and returns its row.
+template <typename Query>
+Calibration calibrate_on(const IndexData& data, const VectorStore& store, std::size_t count,
+                         bool from_rows, unsigned threads, const Query& query) {
+  const std::size_t leaves = data.num_leaves();
+  const std::size_t probes = std::min(leaves, std::max<std::size_t>(64, leaves / 2));
+  std::vector<Sample> samples(count);
+  threads = base::resolve_threads(threads);
+  std::vector<Searcher> searchers(threads);
+  base::parallel_for(count, threads, [&](std::size_t i, unsigned thread) {
+    std::vector<float> values(data.dim());
+    const std::uint32_t row = query(i, values.data());
+    samples[i] = take_sample(data, store, values.data(), row, probes, searchers[thread]);
+  });
+  return calibrate_with(samples, probes, from_rows);
+}
+
+float x_of(float recall) { return -std::log(1.0f - std::min(recall, 0.9999f)); }
+
+// The value of a curve at a recall, linear in log(1 - recall), which most are close to.
+template <typename Entry, typename Value>
+float interpolate(std::span<const Entry> curve, float recall, const Value& value) {
+  if (recall <= curve.front().recall) return value(curve.front());
   for (std::size_t i = 1; i < curve.size(); ++i) {
     if (recall > curve[i].recall) continue;
-    const float t =
-        (x(recall) - x(curve[i - 1].recall)) / (x(curve[i].recall) - x(curve[i - 1].recall));
-    const float low = std::log(std::max(curve[i - 1].probes, 0.01f));
-    const float high = std::log(std::max(curve[i].probes, 0.01f));
-    return std::exp(low + t * (high - low));
+    const float t = (x_of(recall) - x_of(curve[i - 1].recall)) /
+                    (x_of(curve[i].recall) - x_of(curve[i - 1].recall));
+    return value(curve[i - 1]) + t * (value(curve[i]) - value(curve[i - 1]));
   }
-  return curve.back().probes;
+  return value(curve.back());
 }
+
+// The curves whose depths enclose k, the same twice if k is one of them or beyond all, and how far
+// k is from the first to the second.
+template <typename Entry>
+struct Enclosing {
+  std::span<const Entry> below;
+  std::span<const Entry> above;
+  float t = 0;
+
+  Enclosing(std::span<const Entry> entries, std::size_t k) {
+    for (std::size_t begin = 0; begin < entries.size();) {
+      std::size_t end = begin;
+      while (end < entries.size() && entries[end].k == entries[begin].k) ++end;
+      const std::span<const Entry> curve = entries.subspan(begin, end - begin);
+      if (curve.front().k <= k || below.empty()) below = curve;
+      if (above.empty() && curve.front().k >= k) above = curve;
+      begin = end;
+    }
+    if (above.empty()) above = below;
+    if (above.front().k > below.front().k) {
+      t = std::log(static_cast<float>(k) / static_cast<float>(below.front().k)) /
+          std::log(static_cast<float>(above.front().k) / static_cast<float>(below.front().k));
+    }
+  }
+
+  template <typename Value>
+  float at(float recall, const Value& value) const {
+    const float low = interpolate(below, recall, value);
+    return low + t * (interpolate(above, recall, value) - low);
+  }
+  // What a depth beyond all curves multiplies leaves by: the square root of the depth.
+  float beyond(std::size_t k) const {
+    const float last = static_cast<float>(above.front().k);
+    return k > above.front().k ? std::sqrt(static_cast<float>(k) / last) : 1.0f;
+  }
+};
 
 }  // namespace
 
-std::vector<CalibrationEntry> calibrate(const IndexData& data, const VectorStore& store,
-                                        unsigned threads) {
-  std::vector<CalibrationEntry> entries;
-  if (data.rows() < 2) return entries;
-  const std::size_t queries = std::min(kQueries, data.rows());
-  const std::size_t leaves = data.num_leaves();
-  const std::size_t probes = std::min(leaves, std::max<std::size_t>(64, leaves / 2));
-  std::vector<std::vector<std::uint32_t>> ranks(queries);
-  std::vector<Searcher> searchers(base::resolve_threads(threads));
-  base::parallel_for(queries, base::resolve_threads(threads), [&](std::size_t q, unsigned thread) {
-    const auto row = static_cast<std::uint32_t>(q * data.rows() / queries);
-    ranks[q] = neighbour_leaf_ranks(data, store, row, probes, searchers[thread]);
+Calibration calibrate(const IndexData& data, const VectorStore& store, unsigned threads) {
+  if (data.rows() < 2) return {};
+  const std::size_t count = std::min(kSampledRows, data.rows());
+  return calibrate_on(data, store, count, true, threads, [&](std::size_t i, float* out) {
+    const auto row = static_cast<std::uint32_t>(i * data.rows() / count);
+    store.read({&row, 1}, out);
+    return row;
   });
-  for (const std::uint32_t depth : kDepths) append_curve(ranks, depth, probes, entries);
-  return entries;
+}
+
+Calibration calibrate(const IndexData& data, const VectorStore& store, MatrixView queries,
+                      unsigned threads) {
+  if (data.rows() < 2 || queries.rows == 0) return {};
+  const std::size_t count = std::min(kMostQueries, queries.rows);
+  return calibrate_on(data, store, count, false, threads, [&](std::size_t i, float* out) {
+    std::copy_n(queries.row(i * queries.rows / count), data.dim(), out);
+    return kNoRow;
+  });
 }
 
 // A wider bound reads more refine codes, a narrower one loses neighbours that more leaves must make
@@ -127,33 +375,70 @@ float deviations_for(float target_recall) {
 
 std::size_t probes_for(const IndexData& data, float target_recall, std::size_t k) {
   const std::size_t leaves = data.num_leaves();
-  const std::span<const CalibrationEntry> entries = data.calibration;
-  if (entries.empty() || target_recall >= 1.0f) return leaves;
-  // The curves whose depths enclose k.
-  std::span<const CalibrationEntry> below;
-  std::span<const CalibrationEntry> above;
-  for (std::size_t begin = 0; begin < entries.size();) {
-    std::size_t end = begin;
-    while (end < entries.size() && entries[end].k == entries[begin].k) ++end;
-    const std::span<const CalibrationEntry> curve = entries.subspan(begin, end - begin);
-    if (curve.front().k <= k || below.empty()) below = curve;
-    if (above.empty() && curve.front().k >= k) above = curve;
-    begin = end;
-  }
-  if (above.empty()) above = below;
-  float probes = interpolate(below, target_recall);
-  if (above.front().k > below.front().k) {
-    const float t =
-        std::log(static_cast<float>(k) / static_cast<float>(below.front().k)) /
-        std::log(static_cast<float>(above.front().k) / static_cast<float>(below.front().k));
-    probes += t * (interpolate(above, target_recall) - probes);
-  } else if (k > above.front().k) {
-    // Deeper than measured: leaves in proportion to the square root of the depth.
-    probes *= std::sqrt(static_cast<float>(k) / static_cast<float>(above.front().k));
-  }
+  if (data.calibration.empty() || target_recall >= 1.0f) return leaves;
+  const Enclosing<CalibrationEntry> curves(data.calibration, k);
+  const auto log_probes = [](const CalibrationEntry& entry) {
+    return std::log(std::max(entry.probes, 0.01f));
+  };
+  const float below = std::exp(interpolate(curves.below, target_recall, log_probes));
+  const float above = std::exp(interpolate(curves.above, target_recall, log_probes));
+  const float probes = (below + curves.t * (above - below)) * curves.beyond(k);
   const double rounded = std::clamp(std::ceil(static_cast<double>(probes)), 1.0,
                                     static_cast<double>(std::max<std::size_t>(leaves, 1)));
   return static_cast<std::size_t>(rounded);
+}
+
+CalibratedStop stop_for(const IndexData& data, float target_recall, std::size_t k) {
+  const std::size_t leaves = data.num_leaves();
+  CalibratedStop stop;
+  if (target_recall >= 1.0f || data.stops.empty()) {
+    stop.first_leaves = probes_for(data, target_recall, k);
+    stop.mean_leaves = static_cast<float>(stop.first_leaves);
+    return stop;
+  }
+  const Enclosing<StopEntry> curves(data.stops, k);
+  stop.rule.weight = curves.at(target_recall, [](const StopEntry& e) { return e.weight; });
+  stop.rule.limit = curves.at(target_recall, [](const StopEntry& e) { return e.limit; }) +
+                    std::log(curves.beyond(k));
+  stop.mean_leaves =
+      curves.at(target_recall, [](const StopEntry& e) { return e.mean_leaves; }) * curves.beyond(k);
+  constexpr double kShareOfMean = 1.5;
+  const double first = kShareOfMean * static_cast<double>(stop.mean_leaves) + 2;
+  stop.first_leaves = static_cast<std::size_t>(std::min(first, static_cast<double>(leaves)));
+  return stop;
+}
+
+float estimated_recall(const IndexData& data, const QueryState& query) {
+  if (query.request.has_open_budget() || query.done == 0) return 0;
+  if (query.done == data.num_leaves()) return 1;
+  if (data.stops.empty()) return 0;
+  const Enclosing<StopEntry> curves(data.stops, query.request.k);
+  const StopRule rule{.weight =
+                          curves.at(kWeighedRecall, [](const StopEntry& e) { return e.weight; })};
+  const float score = query.end_score(rule) - std::log(curves.beyond(query.request.k));
+  const auto limit_at = [&](float recall) {
+    return curves.at(recall, [](const StopEntry& e) { return e.limit; });
+  };
+  if (score <= limit_at(kRecalls.front())) return kRecalls.front();
+  for (std::size_t i = 1; i < kRecalls.size(); ++i) {
+    const float low = limit_at(kRecalls[i - 1]);
+    const float high = limit_at(kRecalls[i]);
+    if (score > high) continue;
+    const float t = high > low ? (score - low) / (high - low) : 1.0f;
+    const float x = x_of(kRecalls[i - 1]) + t * (x_of(kRecalls[i]) - x_of(kRecalls[i - 1]));
+    return 1.0f - std::exp(-x);
+  }
+  return kRecalls.back();
+}
+
+bool is_unusual(const IndexData& data, const QueryState& query) {
+  if (data.profile.empty() || query.leaves.empty()) return false;
+  const QueryProfile& profile = data.profile[0];
+  const float nearest = query.leaves[0].squared_distance;
+  const float norm = query.code.squared_norm;
+  return nearest < profile.least_centroid_distance ||
+         nearest > profile.greatest_centroid_distance || norm < profile.least_norm ||
+         norm > profile.greatest_norm;
 }
 
 }  // namespace cairn::index

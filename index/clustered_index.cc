@@ -50,6 +50,7 @@ std::array<std::uint8_t, 16> new_identity() {
 struct ClusteredIndex::Impl {
   // One of the two holds what `data` views.
   index::OwnedIndexData owned;
+  index::Calibration calibration;  // of queries that the user gave
   std::shared_ptr<const storage::ContainerReader> reader;
   index::IndexData data;
   std::unique_ptr<VectorStore> store;
@@ -132,13 +133,25 @@ void check_search_options(const SearchOptions& options) {
   if (std::isnan(options.max_distance)) refuse("max_distance: expected a number, found nan");
 }
 
+void check_queries(const index::IndexData& data, MatrixView queries, unsigned threads) {
+  if (queries.rows != 0 && queries.dim != data.dim()) {
+    refuse("queries: expected dimension " + std::to_string(data.dim()) + ", found " +
+           std::to_string(queries.dim));
+  }
+  index::validate_rows({queries.data, queries.rows, data.dim()}, data.metric(), "queries", threads);
+}
+
 index::SearchRequest resolve(const index::IndexData& data, const SearchOptions& options) {
   index::SearchRequest request;
   request.k = std::min(options.k, data.rows());
-  request.probes = options.probes != 0 ? options.probes
-                                       : index::probes_for(data, options.target_recall, request.k);
-  request.probes = std::min(request.probes, data.num_leaves());
-  if (options.probes == 0) request.deviations = index::deviations_for(options.target_recall);
+  if (options.probes != 0) {
+    request.probes = std::min(options.probes, data.num_leaves());
+  } else {
+    const index::CalibratedStop stop = index::stop_for(data, options.target_recall, request.k);
+    request.stop = stop.rule;
+    request.probes = stop.first_leaves;
+    request.deviations = index::deviations_for(options.target_recall);
+  }
   if (options.rerank_factor > 0) {
     const double wanted =
         std::ceil(static_cast<double>(options.rerank_factor) * static_cast<double>(request.k));
@@ -315,6 +328,10 @@ std::size_t ClusteredIndex::search(std::span<const float> query, const SearchOpt
   }
   const std::span<const index::RowDistance> found =
       thread_searcher().search(data, *impl_->store, query.data(), request, counters);
+  if (stats != nullptr) {
+    counters.estimated_recall = index::estimated_recall(data, thread_searcher().state());
+    counters.is_unusual = index::is_unusual(data, thread_searcher().state());
+  }
   for (std::size_t i = 0; i < found.size(); ++i) out[i] = {found[i].id, found[i].distance};
   return found.size();
 }
@@ -352,11 +369,7 @@ PreparedFilter ClusteredIndex::prepare(const Filter& filter) const {
 BatchResult ClusteredIndex::search_batch(MatrixView queries, const SearchOptions& options,
                                          const std::function<bool(std::size_t)>& on_query) const {
   check_search_options(options);
-  if (queries.rows != 0 && queries.dim != dim()) {
-    refuse("queries: expected dimension " + std::to_string(dim()) + ", found " +
-           std::to_string(queries.dim));
-  }
-  index::validate_rows({queries.data, queries.rows, dim()}, metric(), "queries", options.threads);
+  check_queries(impl_->data, queries, options.threads);
   BatchResult result;
   result.queries = queries.rows;
   result.k = options.k;
@@ -545,8 +558,18 @@ std::size_t ClusteredIndex::memory_usage_bytes() const {
 
 std::size_t ClusteredIndex::calibrated_probes(float target_recall, std::size_t k) const {
   check_search_options({.k = k, .target_recall = target_recall});
-  return index::probes_for(impl_->data, target_recall,
-                           std::min(k, std::max<std::size_t>(size(), 1)));
+  const std::size_t most = std::max<std::size_t>(size(), 1);
+  const float leaves = index::stop_for(impl_->data, target_recall, std::min(k, most)).mean_leaves;
+  return static_cast<std::size_t>(std::ceil(leaves));
+}
+
+void ClusteredIndex::calibrate(MatrixView queries, unsigned threads) {
+  if (queries.rows == 0) refuse("queries: expected at least 1, found 0");
+  check_queries(impl_->data, queries, threads);
+  index::Calibration calibration = index::calibrate(impl_->data, *impl_->store, queries, threads);
+  if (calibration.stops.empty()) return;  // fewer than two rows: nothing to choose
+  impl_->calibration = std::move(calibration);
+  impl_->data.use(impl_->calibration);
 }
 
 std::optional<std::vector<float>> ClusteredIndex::vector(VectorId id) const {

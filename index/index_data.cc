@@ -40,7 +40,7 @@ IndexData OwnedIndexData::view() const {
   data.id_order = id_order;
   data.mean = mean;
   data.rotation_signs = rotation_signs;
-  data.calibration = calibration;
+  data.use(calibration);
   data.attach();
   return data;
 }

@@ -58,6 +58,37 @@ struct CalibrationEntry {
 };
 static_assert(sizeof(CalibrationEntry) == 16);
 
+// When queries that want a recall at k may stop: see StopRule.
+struct StopEntry {
+  std::uint32_t k = 0;
+  float recall = 0;
+  float weight = 0;
+  float limit = 0;
+  float mean_leaves = 0;  // that calibrated queries scanned
+  std::uint32_t reserved[3] = {};
+};
+static_assert(sizeof(StopEntry) == 32);
+
+// What the queries of a calibration were like: where nearly all of them lie, as squared distances
+// of the frame.
+struct QueryProfile {
+  float least_centroid_distance = 0;  // to the nearest leaf's centre
+  float greatest_centroid_distance = 0;
+  float least_norm = 0;  // to the mean of all rows
+  float greatest_norm = 0;
+  std::uint32_t queries = 0;
+  std::uint32_t from_rows = 0;  // 1: they were rows of the index
+  std::uint32_t reserved[2] = {};
+};
+static_assert(sizeof(QueryProfile) == 32);
+
+// Tables of a calibration; all empty, or none.
+struct Calibration {
+  std::vector<CalibrationEntry> probes;
+  std::vector<StopEntry> stops;
+  std::vector<QueryProfile> profile;  // one
+};
+
 // The sections of an index, wherever they live; everything is borrowed. Const calls may run
 // concurrently.
 struct IndexData {
@@ -73,6 +104,8 @@ struct IndexData {
   std::span<const float> mean;                   // [lifted_dim]
   std::span<const std::uint8_t> rotation_signs;  // [Rotation::sign_bytes]
   std::span<const CalibrationEntry> calibration;
+  std::span<const StopEntry> stops;
+  std::span<const QueryProfile> profile;  // one, or none
   quantize::Frame frame;
 
   std::size_t rows() const noexcept { return parameters.rows; }
@@ -111,6 +144,12 @@ struct IndexData {
   // The row of an id, or rows() if there is none. O(log rows).
   std::size_t row_of(VectorId id) const noexcept;
 
+  // Borrows the tables.
+  void use(const Calibration& tables) noexcept {
+    calibration = tables.probes;
+    stops = tables.stops;
+    profile = tables.profile;
+  }
   // Derives `frame` and the counts of lists from the other members. Call once they are set.
   void attach();
 
@@ -132,7 +171,7 @@ struct OwnedIndexData {
   std::vector<std::uint32_t> id_order;
   std::vector<float> mean;
   std::vector<std::uint8_t> rotation_signs;
-  std::vector<CalibrationEntry> calibration;
+  Calibration calibration;
 
   IndexData view() const;
 };

@@ -8,6 +8,7 @@
 
 #include "cairn/error.h"
 
+#include "index/calibration.h"
 #include "quantize/rotation.h"
 #include "storage/coded_writer.h"
 
@@ -115,6 +116,29 @@ void check_calibration(const storage::ContainerReader& reader,
   }
 }
 
+void check_stops(const storage::ContainerReader& reader, const IndexData& data) {
+  expect(reader, "query profiles", data.stops.empty() ? 0 : 1, data.profile.size());
+  for (std::size_t i = 0; i < data.stops.size(); ++i) {
+    const StopEntry& entry = data.stops[i];
+    const std::string name = "stop rule " + std::to_string(i);
+    if (entry.k == 0 || !(entry.recall > 0 && entry.recall < 1) || !std::isfinite(entry.limit) ||
+        !(entry.weight >= 0) || !std::isfinite(entry.weight) || !(entry.mean_leaves >= 1) ||
+        !std::isfinite(entry.mean_leaves)) {
+      corrupt(reader, name + " is out of range");
+    }
+    if (i == 0) continue;
+    const StopEntry& before = data.stops[i - 1];
+    const bool rises = entry.k > before.k || (entry.k == before.k && entry.recall > before.recall &&
+                                              entry.limit >= before.limit);
+    if (!rises) corrupt(reader, name + " is out of order");
+  }
+  for (const QueryProfile& profile : data.profile) {
+    const float values[] = {profile.least_centroid_distance, profile.greatest_centroid_distance,
+                            profile.least_norm, profile.greatest_norm};
+    check_finite(reader, "query profile: value", values);
+  }
+}
+
 std::span<const std::uint8_t> refine_section(const storage::ContainerReader& reader,
                                              std::size_t row_bytes, std::size_t rows) {
   const storage::SectionInfo& section = reader.require(SectionType::refine_codes, row_bytes, rows);
@@ -157,7 +181,7 @@ IndexFileWriter::IndexFileWriter(const std::filesystem::path& path,
     : writer_(path, info_of(parameters)) {}
 
 void IndexFileWriter::declare(const IndexData& data, std::size_t calibration_entries,
-                              bool has_vectors) {
+                              std::size_t stop_entries, bool has_vectors) {
   const auto add = [&]<typename T>(SectionType type, std::span<const T> elements,
                                    unsigned alignment = 6) {
     return writer_.add_section(type, sizeof(T), elements.size(), alignment);
@@ -170,6 +194,11 @@ void IndexFileWriter::declare(const IndexData& data, std::size_t calibration_ent
   centroid_scales_ = add(SectionType::centroid_scales, data.centroid_scales);
   calibration_ =
       writer_.add_section(SectionType::calibration, sizeof(CalibrationEntry), calibration_entries);
+  // Files of older versions have none.
+  if (stop_entries != 0) {
+    stops_ = writer_.add_section(SectionType::stop_rules, sizeof(StopEntry), stop_entries);
+    profile_ = writer_.add_section(SectionType::query_profile, sizeof(QueryProfile), 1);
+  }
   blocks_ = writer_.add_section(SectionType::blocks, 1,
                                 data.parameters.blocks * kernels::block_bytes(data.padded_dim()),
                                 kPageAlignment);
@@ -221,6 +250,10 @@ void IndexFileWriter::write_tables(const IndexData& data) {
   write(lists_, data.lists);
   write(centroid_scales_, data.centroid_scales);
   write(calibration_, data.calibration);
+  if (!data.stops.empty()) {
+    write(stops_, data.stops);
+    write(profile_, data.profile);
+  }
   write(centroids_, data.centroids);
   if (data.parameters.ids_are_rows != 0) {
     write(ids_, data.row_ids);
@@ -234,7 +267,7 @@ void save_index(const std::filesystem::path& path, const IndexData& data, const 
                 const SaveOptions& options, const PayloadWriter& write_payloads) {
   if (options.compression) storage::check_compression_options(*options.compression);
   IndexFileWriter writer(path, data.parameters);
-  writer.declare(data, data.calibration.size(), !options.compression);
+  writer.declare(data, data.calibration.size(), data.stops.size(), !options.compression);
   writer.append_blocks(data.blocks);
   writer.append_refine_codes(data.refine_codes);
   writer.write_tables(data);
@@ -271,6 +304,11 @@ IndexData load_index(const storage::ContainerReader& reader) {
   check_finite(reader, "mean: value", data.mean);
   check_finite(reader, "centroid scale", data.centroid_scales);
   check_calibration(reader, data.calibration);
+  if (reader.find(SectionType::stop_rules) != nullptr) {
+    data.stops = reader.elements<StopEntry>(SectionType::stop_rules);
+    data.profile = reader.elements<QueryProfile>(SectionType::query_profile);
+    check_stops(reader, data);
+  }
 
   // check_lists bounds blocks by the lists, which are in the file: no product below can overflow.
   data.blocks = reader.elements<std::uint8_t>(

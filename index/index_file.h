@@ -23,7 +23,8 @@ class IndexFileWriter {
   // Sizes of all sections, from `data`; its blocks, refine codes and calibration are not looked at.
   // Reserves the disk space.
   // Vectors that are encoded are left to the container.
-  void declare(const IndexData& data, std::size_t calibration_entries, bool has_vectors = true);
+  void declare(const IndexData& data, std::size_t calibration_entries, std::size_t stop_entries,
+               bool has_vectors = true);
 
   void append_blocks(std::span<const std::uint8_t> blocks);
   void append_refine_codes(std::span<const std::uint8_t> rows);
@@ -50,6 +51,8 @@ class IndexFileWriter {
   std::size_t lists_ = 0;
   std::size_t centroid_scales_ = 0;
   std::size_t calibration_ = 0;
+  std::size_t stops_ = 0;
+  std::size_t profile_ = 0;
   std::size_t blocks_ = 0;
   std::size_t centroids_ = 0;
   std::size_t refine_codes_ = 0;  // 0: there are none

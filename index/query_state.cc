@@ -16,9 +16,48 @@ void QueryState::start(const IndexData& data, const float* query,
   if (request.rerank == 0 && request.max_distance != std::numeric_limits<float>::infinity()) {
     threshold.lower_to(code.distance_map.to_frame_above(request.max_distance));
   }
+  leaves.clear();
+  wanted = 0;
   done = 0;
   candidates.resize(0);
   stats = {};
+}
+
+void QueryState::add_leaves(std::span<const RankedList> nearest, std::vector<bool>& is_known) {
+  const std::size_t known = leaves.size();
+  if (known == 0) {
+    leaves.assign(nearest.begin(), nearest.end());
+  } else {
+    for (const RankedList& leaf : leaves) {
+      if (leaf.list >= is_known.size()) is_known.resize(leaf.list + std::size_t{1}, false);
+      is_known[leaf.list] = true;
+    }
+    for (const RankedList& leaf : nearest) {
+      if (leaf.list >= is_known.size() || !is_known[leaf.list]) leaves.push_back(leaf);
+    }
+    for (std::size_t i = 0; i < known; ++i) is_known[leaves[i].list] = false;
+  }
+  apply_stop_rule();
+}
+
+void QueryState::apply_stop_rule() {
+  wanted = leaves.size();
+  if (!request.has_stop_rule() || leaves.empty()) return;
+  const auto first = leaves.begin() + static_cast<std::ptrdiff_t>(std::max<std::size_t>(done, 1));
+  if (done >= leaves.size()) return;
+  // Scores rise with the place of a leaf.
+  const auto end = std::partition_point(first, leaves.end(), [&](const RankedList& leaf) {
+    const auto place = static_cast<std::size_t>(&leaf - leaves.data());
+    return request.stop.score(place, leaf.squared_distance - leaves[0].squared_distance,
+                              threshold.value()) <= request.stop.limit;
+  });
+  wanted = static_cast<std::size_t>(end - leaves.begin());
+}
+
+float QueryState::end_score(const StopRule& rule) const noexcept {
+  if (done == 0 || done >= leaves.size()) return std::numeric_limits<float>::infinity();
+  return rule.score(done, leaves[done].squared_distance - leaves[0].squared_distance,
+                    threshold.value());
 }
 
 }  // namespace cairn::index

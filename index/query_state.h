@@ -14,6 +14,7 @@
 #include "index/index_data.h"
 #include "index/navigator.h"
 #include "index/row_filter.h"
+#include "index/stop_rule.h"
 #include "index/threshold.h"
 #include "quantize/query_code.h"
 
@@ -21,9 +22,10 @@ namespace cairn::index {
 
 // One query, with every default resolved.
 struct SearchRequest {
-  std::size_t k = 10;       // at least 1, at most rows
-  std::size_t probes = 1;   // leaves to scan, at least 1
-  std::size_t rerank = 0;   // 0: bound-driven; else exact distances of this many candidates
+  std::size_t k = 10;      // at least 1, at most rows
+  std::size_t probes = 1;  // leaves to scan, at least 1; to look for first, if there is a stop rule
+  StopRule stop = {};      // open: none
+  std::size_t rerank = 0;  // 0: bound-driven; else exact distances of this many candidates
   float deviations = 1.9f;  // bounds are estimates less so many standard deviations
   unsigned threads = 1;
 
@@ -48,6 +50,7 @@ struct SearchRequest {
   }
   // Whether `probes` may not be the last word on the number of leaves.
   bool has_open_budget() const noexcept { return filter != nullptr || is_range; }
+  bool has_stop_rule() const noexcept { return !stop.is_open() && !has_open_budget(); }
 };
 
 // How many standard deviations bounds are away from estimates; 0: estimates are taken as they are.
@@ -95,9 +98,12 @@ struct Candidates {
 // leaves are scanned, nor on the other queries of a batch, nor on the store.
 // Memory is kept from query to query.
 struct QueryState {
+  static constexpr std::size_t kFewLeaves = 8;
+
   SearchRequest request;
   quantize::QueryCode code;
-  std::vector<RankedList> leaves;  // to scan, nearest first
+  std::vector<RankedList> leaves;  // that may be scanned, nearest first
+  std::size_t wanted = 0;          // of these, to be scanned
   std::size_t done = 0;            // of these, scanned
   Candidates candidates;
   Threshold threshold;
@@ -107,16 +113,33 @@ struct QueryState {
 
   // Prepares everything but `leaves`.
   void start(const IndexData& data, const float* query, const SearchRequest& query_request);
-  bool is_done() const noexcept { return done == leaves.size(); }
+  // Appends those of these leaves that are not known yet. `is_known` is scratch, by list, all
+  // false.
+  void add_leaves(std::span<const RankedList> nearest, std::vector<bool>& is_known);
+  bool is_done() const noexcept { return done >= wanted; }
+  // Whether the stop rule asks for leaves beyond those known.
+  bool wants_more_leaves(const IndexData& data) const noexcept {
+    return request.has_stop_rule() && wanted == leaves.size() && wanted < data.num_leaves();
+  }
   // Where the round that begins now ends: short rounds first, since the threshold falls fast then.
   std::size_t round_end() const noexcept {
-    return std::min(leaves.size(), done + std::max<std::size_t>(2, done));
+    // Where a stop rule expects few leaves to be enough, one may be.
+    const std::size_t least = request.has_stop_rule() && request.probes < kFewLeaves ? 1 : 2;
+    return std::min(wanted, done + std::max(least, done));
   }
   // Ends a round whose candidates are those from `first` on, and before which leaves were scanned.
   void end_round(std::size_t first, std::size_t end) {
     done = end;
     threshold.offer(std::span(candidates.upper).subspan(first));
   }
+  // How many leaves are to be looked for then.
+  std::size_t more_leaves(const IndexData& data) const noexcept {
+    return std::min(data.num_leaves(), 2 * done);
+  }
+  // Settles how many leaves are wanted, with the threshold as it is now.
+  void apply_stop_rule();
+  // The score of the first leaf that is not scanned; infinity if there is none.
+  float end_score(const StopRule& rule) const noexcept;
 };
 
 }  // namespace cairn::index

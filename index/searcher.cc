@@ -39,7 +39,6 @@ void Searcher::scan_leaves(const IndexData& data) {
   scanner_.codes_refined = 0;
   // Upper bounds of binary codes do not lower a threshold, exact distances do.
   const bool exact_reads_tighten = !state_.has_refine && request.rerank == 0 && !request.is_range;
-  state_.leaves.clear();
   found_before_ = 0;
   find_leaves(data, request.probes);
   do {
@@ -47,8 +46,9 @@ void Searcher::scan_leaves(const IndexData& data) {
       scan_round(data);
       if (exact_reads_tighten) reranker_.tighten(state_);
       if (request.is_late()) break;
+      state_.apply_stop_rule();
     }
-  } while (state_.is_done() && request.has_open_budget() && find_more_leaves(data));
+  } while (state_.is_done() && find_more_leaves(data));
   const std::size_t leaves =
       request.filter != nullptr ? request.filter->num_leaves() : data.num_leaves();
   stats.codes_scanned = scanner_.codes_scanned;
@@ -57,25 +57,16 @@ void Searcher::scan_leaves(const IndexData& data) {
   if (!state_.is_done()) {
     stats.stop_reason = StopReason::deadline;
   } else {
-    stats.stop_reason = state_.done < leaves ? StopReason::budget : StopReason::exhausted;
+    const StopReason enough = request.has_stop_rule() ? StopReason::recall : StopReason::budget;
+    stats.stop_reason = state_.done < leaves ? enough : StopReason::exhausted;
   }
 }
 
-// Appends those of the `probes` nearest leaves that are not among the leaves to scan.
+// Adds those of the `probes` nearest leaves that are not among the leaves to scan.
 void Searcher::find_leaves(const IndexData& data, std::size_t probes) {
-  const std::span<const RankedList> nearest =
-      navigator_.find_leaves(data, state_.code, probes, state_.request.filter, state_.stats);
-  if (state_.leaves.empty()) {
-    state_.leaves.assign(nearest.begin(), nearest.end());
-    return;
-  }
-  is_scanned_.resize(std::max(is_scanned_.size(), data.lists.size()), false);
-  const std::size_t known = state_.leaves.size();
-  for (const RankedList& leaf : state_.leaves) is_scanned_[leaf.list] = true;
-  for (const RankedList& leaf : nearest) {
-    if (!is_scanned_[leaf.list]) state_.leaves.push_back(leaf);
-  }
-  for (std::size_t i = 0; i < known; ++i) is_scanned_[state_.leaves[i].list] = false;
+  state_.add_leaves(
+      navigator_.find_leaves(data, state_.code, probes, state_.request.filter, state_.stats),
+      is_known_);
 }
 
 bool Searcher::find_more_leaves(const IndexData& data) {
@@ -83,7 +74,11 @@ bool Searcher::find_more_leaves(const IndexData& data) {
   const std::size_t leaves =
       request.filter != nullptr ? request.filter->num_leaves() : data.num_leaves();
   const std::size_t done = state_.done;
-  if (done == leaves) return false;
+  if (state_.wants_more_leaves(data)) {
+    find_leaves(data, state_.more_leaves(data));
+    return !state_.is_done();
+  }
+  if (done == leaves || !request.has_open_budget()) return false;
   const Scanned scanned = what_was_scanned(data);
   found_before_ = scanned.found;
   const std::size_t wanted = leaves_wanted(data, request, scanned);

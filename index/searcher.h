@@ -28,7 +28,11 @@ class Searcher {
                                       SearchStats& stats);
 
   // The leaves that the last search scanned, nearest first.
-  std::span<const RankedList> scanned_leaves() const noexcept { return state_.leaves; }
+  std::span<const RankedList> scanned_leaves() const noexcept {
+    return std::span(state_.leaves).first(state_.done);
+  }
+  // What the last search knew in the end.
+  const QueryState& state() const noexcept { return state_; }
 
  private:
   void find_leaves(const IndexData& data, std::size_t probes);
@@ -45,7 +49,7 @@ class Searcher {
 
   QueryState state_;
   std::size_t found_before_ = 0;  // candidates at the last look at how many leaves to scan
-  std::vector<bool> is_scanned_;  // by list; all false between calls
+  std::vector<bool> is_known_;    // by list; all false between calls
   Navigator navigator_;
   LeafScanner scanner_;
   Reranker reranker_;

@@ -23,8 +23,6 @@
 namespace cairn::index {
 namespace {
 
-// What calibrate() returns for two rows or more.
-constexpr std::size_t kCalibrationEntries = 33;
 constexpr std::uint64_t kMostBufferBytes = std::uint64_t{64} << 20;
 // What a build takes whatever the number of rows: blocks of rows, matrix products, threads.
 constexpr std::uint64_t kFixedBytes = std::uint64_t{160} << 20;
@@ -134,8 +132,9 @@ void build_index_file(const std::filesystem::path& path, VectorSource& source,
   OwnedIndexData& data = plan.data;
 
   IndexFileWriter writer(path, data.parameters);
-  const std::size_t calibration_entries = source.rows() < 2 ? 0 : kCalibrationEntries;
-  writer.declare(data.view(), calibration_entries);
+  const bool is_calibrated = source.rows() >= 2;
+  writer.declare(data.view(), is_calibrated ? kCalibrationEntries : 0,
+                 is_calibrated ? kCalibrationEntries : 0);
   {
     const Buckets buckets =
         cut_into_buckets(data.lists, std::max<std::uint64_t>(1, limit / 4 / (dim * sizeof(float))));
@@ -154,7 +153,7 @@ void build_index_file(const std::filesystem::path& path, VectorSource& source,
   view.refine_codes = mapped.refine_codes;
   const CancellableStore store({mapped.vectors.data(), source.rows(), dim}, progress);
   data.calibration = calibrate(view, store, threads);
-  view.calibration = data.calibration;
+  view.use(data.calibration);
   PayloadWriter write_payloads;
   if (options.payloads != nullptr) {
     write_payloads = [&](storage::ContainerWriter& container) {
@@ -163,7 +162,7 @@ void build_index_file(const std::filesystem::path& path, VectorSource& source,
     };
   }
   progress.start_phase("write", 1);
-  if (!save.compression && data.calibration.size() == calibration_entries) {
+  if (!save.compression && is_calibrated == !data.calibration.stops.empty()) {
     writer.write_tables(view);
     if (write_payloads) write_payloads(writer.container());
     writer.container().commit();

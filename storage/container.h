@@ -40,9 +40,11 @@ enum class SectionType : std::uint32_t {
   vector_checksums = 16,   // of blocks
   exponent_code = 17,      // lengths of a Huffman code
   vector_dictionary = 18,  // for zstd
-  // Only if there are any, from format 1.2 on; storage/payload_blocks.h.
-  payloads = 19,        // blocks of compressed payloads
+  // From format 1.2 on.
+  payloads = 19,        // blocks of compressed payloads: storage/payload_blocks.h
   payload_blocks = 20,  // where they are
+  stop_rules = 21,
+  query_profile = 22,
 };
 
 struct ContainerInfo {

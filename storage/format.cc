@@ -168,16 +168,20 @@ const char* to_string(SectionType type) noexcept {
       return "payloads";
     case SectionType::payload_blocks:
       return "payload_blocks";
+    case SectionType::stop_rules:
+      return "stop_rules";
+    case SectionType::query_profile:
+      return "query_profile";
   }
   return "unknown";
 }
 
 bool is_known(SectionType type) noexcept {
-  return type >= SectionType::checksums && type <= SectionType::payload_blocks;
+  return type >= SectionType::checksums && type <= SectionType::query_profile;
 }
 
 std::uint16_t minor_version_of(SectionType type) noexcept {
-  if (type >= SectionType::payloads) return 2;
+  if (type > SectionType::vector_dictionary) return 2;
   return type >= SectionType::coded_vectors ? 1 : 0;
 }
 

@@ -172,7 +172,17 @@ class CAIRN_EXPORT ClusteredIndex {
   /// of a mapped file count (but for its full vectors), as pages that searches touch.
   std::size_t memory_usage_bytes() const;
 
-  /// How many leaves search() scans for `target_recall` at `k`.
+  /// Measures what recall costs on queries [m, dim] of yours instead of on a sample of the vectors,
+  /// which builds do: for queries that are unlike the vectors (SearchStats::is_unusual). Some
+  /// hundreds are enough; of more than 4,096 as many are used. save() keeps what was measured.
+  /// Needs exclusive access.
+  /// @throws Error invalid_argument: no queries, wrong dimension, values out of range (row named);
+  ///   io, corrupt from a failing store. Then the index is as it was.
+  /// Cost: for each query, a search of half of the leaves.
+  void calibrate(MatrixView queries, unsigned threads = 0);
+
+  /// How many leaves search() scans for `target_recall` at `k`, on average over calibrated queries;
+  /// easy ones take fewer, hard ones more.
   /// @throws Error invalid_argument if k == 0 or target_recall is not in (0, 1].
   std::size_t calibrated_probes(float target_recall, std::size_t k) const;
 

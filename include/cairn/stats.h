@@ -32,10 +32,11 @@ enum class StopReason : std::uint8_t {
   none = 0,       ///< no search was made (empty index)
   budget = 1,     ///< the asked number of leaves was scanned
   exhausted = 2,  ///< every leaf was scanned, or every one with allowed vectors
+  recall = 4,     ///< the target recall is reached, as far as calibration can tell
   deadline = 3,   ///< max_microseconds were over: results are the best found so far
 };
 
-/// "none", "budget", "exhausted", "deadline".
+/// "none", "budget", "exhausted", "deadline", "recall".
 CAIRN_EXPORT const char* to_string(StopReason reason) noexcept;
 
 /// What one search did. Counters are of this query alone.
@@ -48,6 +49,12 @@ struct SearchStats {
   std::size_t vectors_read = 0;   ///< full-precision vectors read for exact distances
   std::size_t vector_bytes_read = 0;
   StopReason stop_reason = StopReason::none;
+  /// The mean recall of calibrated queries that were ended as this one was; 1 if every leaf was
+  /// scanned, 0 if unknown (filters, ranges, an index that was never calibrated).
+  float estimated_recall = 0;
+  /// The query lies farther from or nearer to the indexed vectors than 99 of 100 calibrated ones,
+  /// so what calibration promises may not hold for it: see ClusteredIndex::calibrate.
+  bool is_unusual = false;
 };
 
 /// What an index is made of. Bytes are of this index's own data, by tier.

@@ -122,19 +122,31 @@ TEST_F(CommandLine, BuildIsTheSameForAnyThreads) {
 TEST_F(CommandLine, InfoDescribesTheIndex) {
   const std::string text = succeed({"info", data("base.cairn")});
   EXPECT_THAT(text, HasSubstr("3000 vectors of 24 dimensions, metric l2"));
-  EXPECT_THAT(text, HasSubstr("leaves scanned for recall@10"));
+  EXPECT_THAT(text, HasSubstr("leaves (codes) scanned on average for a recall of"));
   EXPECT_THAT(text, HasSubstr(" times the target of 64)"));
-  EXPECT_THAT(text, HasSubstr(" codes\n"));
   const auto json = nlohmann::json::parse(succeed({"info", "--json", data("base.cairn")}));
   EXPECT_EQ(json["index"]["rows"], kRows);
   EXPECT_EQ(json["index"]["dim"], kDim);
   EXPECT_EQ(json["index"]["metric"], "l2");
   EXPECT_EQ(json["file_bytes"], std::filesystem::file_size(data("base.cairn")));
-  EXPECT_EQ(json["calibrated_probes"].size(), 4u);
-  EXPECT_GE(json["calibrated_probes"][3]["probes"], json["calibrated_probes"][0]["probes"]);
+  EXPECT_EQ(json["calibrated_probes"].size(), 15u);
+  EXPECT_EQ(json["calibrated_probes"][7]["target_recall"], 0.95);
+  EXPECT_EQ(json["calibrated_probes"][7]["k"], 10);
+  EXPECT_GE(json["calibrated_probes"][4]["probes"], json["calibrated_probes"][0]["probes"]);
   std::uint64_t disk_bytes = 0;
   for (const auto& tier : json["tiers"]) disk_bytes += tier["disk_bytes"].get<std::uint64_t>();
   EXPECT_EQ(disk_bytes, kRows * kDim * sizeof(float));
+}
+
+TEST_F(CommandLine, CalibrateMeasuresOnQueriesAndKeepsIt) {
+  const std::string text = succeed({"calibrate", data("base.cairn"), "--queries",
+                                    data("query.fbin"), "--output", path("calibrated.cairn")});
+  EXPECT_THAT(text, HasSubstr("calibrated " + path("calibrated.cairn")));
+  EXPECT_THAT(text, HasSubstr("leaves (codes) scanned on average for a recall of"));
+  EXPECT_THAT(succeed({"info", path("calibrated.cairn")}),
+              HasSubstr(text.substr(text.find("leaves (codes)"))));
+  succeed({"verify", path("calibrated.cairn")});
+  EXPECT_NE(read_file(path("calibrated.cairn")), read_file(data("base.cairn")));
 }
 
 TEST_F(CommandLine, TruthIsExactAndSearchOfAllLeavesFindsIt) {
