@@ -30,12 +30,15 @@ constexpr double kUnusualShare = 0.0025;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 // What is lost on top of the leaves that were not scanned. A true neighbour counts as lost by
-// chance in as many cases of a hundred as its bound is wrong in five; and estimates of centroids
-// miss a few of the nearest leaves (docs/performance.md).
-double other_loss(double recall) {
+// chance in five of a hundred cases in which its bound is wrong, where refine codes bound it, and
+// in 18 where binary codes alone do; and estimates of centroids miss a few of the nearest leaves
+// (docs/performance.md).
+double other_loss(const IndexData& data, double recall) {
   constexpr double kNavigationShare = 0.02;
+  const double bound_share = data.refine_code_bits() != 0 ? 0.05 : 0.18;
   const double deviations = static_cast<double>(deviations_for(static_cast<float>(recall)));
-  return 0.05 * 0.5 * std::erfc(deviations / std::sqrt(2.0)) + kNavigationShare * (1 - recall);
+  return bound_share * 0.5 * std::erfc(deviations / std::sqrt(2.0)) +
+         kNavigationShare * (1 - recall);
 }
 
 // One query, after a wide search.
@@ -135,8 +138,8 @@ Sample take_sample(const IndexData& data, const VectorStore& store, const float*
 }
 
 // The least number of leaves whose cumulated share reaches each recall.
-void append_probes(std::span<const Sample> samples, std::uint32_t depth, std::size_t probes,
-                   std::vector<CalibrationEntry>& entries) {
+void append_probes(const IndexData& data, std::span<const Sample> samples, std::uint32_t depth,
+                   std::size_t probes, std::vector<CalibrationEntry>& entries) {
   std::vector<double> share(probes, 0.0);  // of true neighbours whose leaf has this rank
   double total = 0;
   for (const Sample& sample : samples) {
@@ -149,7 +152,7 @@ void append_probes(std::span<const Sample> samples, std::uint32_t depth, std::si
   double sum = share[0];
   for (const float recall : kRecalls) {
     const double wanted =
-        std::min(1.0, static_cast<double>(recall) + other_loss(static_cast<double>(recall))) *
+        std::min(1.0, static_cast<double>(recall) + other_loss(data, static_cast<double>(recall))) *
         total;
     while (sum < wanted - 1e-9 && leaf + 1 < probes) sum += share[++leaf];
     // Between two leaves the share grows evenly.
@@ -161,8 +164,8 @@ void append_probes(std::span<const Sample> samples, std::uint32_t depth, std::si
 // Stop rules of one depth.
 class RuleFinder {
  public:
-  RuleFinder(std::span<const Sample> samples, std::size_t depth)
-      : samples_(samples), depth_(depth) {}
+  RuleFinder(const IndexData& data, std::span<const Sample> samples, std::size_t depth)
+      : data_(data), samples_(samples), depth_(depth) {}
 
   // The least limit at which a share `recall` of the true neighbours is in leaves that pass.
   float find_limit(float weight, std::size_t recall) {
@@ -175,7 +178,7 @@ class RuleFinder {
     }
     if (scores_.empty()) return kInfinity;
     const auto level = static_cast<double>(kRecalls[recall]);
-    const double wanted = std::min(1.0, level + other_loss(level));
+    const double wanted = std::min(1.0, level + other_loss(data_, level));
     const auto place = static_cast<std::size_t>(
         std::clamp(std::ceil(wanted * static_cast<double>(scores_.size())) - 1, 0.0,
                    static_cast<double>(scores_.size() - 1)));
@@ -210,14 +213,15 @@ class RuleFinder {
                                             sample.radius[depth_][recall]);
   }
 
+  const IndexData& data_;
   std::span<const Sample> samples_;
   std::size_t depth_;
   std::vector<float> scores_;
 };
 
-void append_rules(std::span<const Sample> samples, std::size_t depth,
+void append_rules(const IndexData& data, std::span<const Sample> samples, std::size_t depth,
                   std::vector<StopEntry>& entries) {
-  RuleFinder finder(samples, depth);
+  RuleFinder finder(data, samples, depth);
   const auto weighed = static_cast<std::size_t>(
       std::find(kRecalls.begin(), kRecalls.end(), kWeighedRecall) - kRecalls.begin());
   float best_weight = 0;
@@ -263,14 +267,15 @@ QueryProfile profile_of(std::span<const Sample> samples, bool from_rows) {
   return profile;
 }
 
-Calibration calibrate_with(std::span<const Sample> samples, std::size_t probes, bool from_rows) {
+Calibration calibrate_with(const IndexData& data, std::span<const Sample> samples,
+                           std::size_t probes, bool from_rows) {
   Calibration calibration;
   for (const std::uint32_t depth : kDepths) {
-    append_probes(samples, depth, probes, calibration.probes);
+    append_probes(data, samples, depth, probes, calibration.probes);
   }
   if (calibration.probes.size() != kCalibrationEntries) return {};
   for (std::size_t depth = 0; depth < kDepths.size(); ++depth) {
-    append_rules(samples, depth, calibration.stops);
+    append_rules(data, samples, depth, calibration.stops);
   }
   calibration.profile.push_back(profile_of(samples, from_rows));
   return calibration;
@@ -290,7 +295,7 @@ Calibration calibrate_on(const IndexData& data, const VectorStore& store, std::s
     const std::uint32_t row = query(i, values.data());
     samples[i] = take_sample(data, store, values.data(), row, probes, searchers[thread]);
   });
-  return calibrate_with(samples, probes, from_rows);
+  return calibrate_with(data, samples, probes, from_rows);
 }
 
 float x_of(float recall) { return -std::log(1.0f - std::min(recall, 0.9999f)); }

@@ -405,9 +405,10 @@ BatchResult ClusteredIndex::search_batch(MatrixView queries, const SearchOptions
 }
 
 BatchResult ClusteredIndex::search_batch(const TypedMatrixView& queries,
-                                         const SearchOptions& options) const {
+                                         const SearchOptions& options,
+                                         const std::function<bool(std::size_t)>& on_query) const {
   const FloatRows rows(queries);
-  return search_batch(rows.view(), options);
+  return search_batch(rows.view(), options, on_query);
 }
 
 void ClusteredIndex::use_memory_storage() {

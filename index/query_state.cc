@@ -55,9 +55,9 @@ void QueryState::apply_stop_rule() {
 }
 
 float QueryState::end_score(const StopRule& rule) const noexcept {
-  if (done == 0 || done >= leaves.size()) return std::numeric_limits<float>::infinity();
-  return rule.score(done, leaves[done].squared_distance - leaves[0].squared_distance,
-                    threshold.value());
+  if (done == 0) return -std::numeric_limits<float>::infinity();
+  const RankedList& next = leaves[std::min(done, leaves.size() - 1)];
+  return rule.score(done, next.squared_distance - leaves[0].squared_distance, threshold.value());
 }
 
 }  // namespace cairn::index

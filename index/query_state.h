@@ -138,7 +138,8 @@ struct QueryState {
   }
   // Settles how many leaves are wanted, with the threshold as it is now.
   void apply_stop_rule();
-  // The score of the first leaf that is not scanned; infinity if there is none.
+  // The score of the first leaf that is not scanned, taken to be as far as the last that was if
+  // none was looked for.
   float end_score(const StopRule& rule) const noexcept;
 };
 

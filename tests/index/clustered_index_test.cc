@@ -69,8 +69,8 @@ TEST_P(EachMetric, ExhaustiveSearchEqualsBruteForce) {
 }
 
 TEST_P(EachMetric, BoundsLoseLittle) {
-  const Vectors rows = clustered_vectors(6000, 96, 60, 1);
-  const Vectors queries = clustered_vectors(200, 96, 60, 1);
+  Vectors rows = clustered_vectors(6400, 96, 60, 1);
+  const Vectors queries = split_off(rows, 400);
   const BatchResult truth = exact_search(rows.view(), queries.view(), 10, GetParam());
   for (const unsigned refine_bits : {0u, 1u, 4u, 8u}) {
     const ClusteredIndex index =
