@@ -4,9 +4,9 @@
 #include <filesystem>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
-#include <optional>
 #include <thread>
 #include <vector>
 

@@ -571,6 +571,7 @@ void ClusteredIndex::calibrate(MatrixView queries, unsigned threads) {
   if (calibration.stops.empty()) return;  // fewer than two rows: nothing to choose
   impl_->calibration = std::move(calibration);
   impl_->data.use(impl_->calibration);
+  impl_->identity = new_identity();  // results of searches for a recall differ
 }
 
 std::optional<std::vector<float>> ClusteredIndex::vector(VectorId id) const {

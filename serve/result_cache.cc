@@ -39,13 +39,9 @@ class CountingResource final : public std::pmr::memory_resource {
 
 // Answers that depend on more than the options' own values, on what a filter says or on the time
 // that is left, are not kept.
-template <typename Options>
-bool depends_on_options_alone(const Options& options) {
-  if constexpr (requires { options.filter, options.prepared_filter, options.max_microseconds; }) {
-    return options.filter == nullptr && options.prepared_filter == nullptr &&
-           options.max_microseconds == 0;
-  }
-  return true;
+bool depends_on_options_alone(const SearchOptions& options) {
+  return options.filter == nullptr && options.prepared_filter == nullptr &&
+         options.max_microseconds == 0;
 }
 
 struct Key {

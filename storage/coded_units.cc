@@ -51,7 +51,7 @@ std::size_t CodedReader::unit_bytes(std::size_t row) const {
 }
 
 void CodedReader::read_unit(std::size_t row, std::span<std::byte> out) const {
-  if (file_) check_unchanged();
+  if (!is_mapped()) check_unchanged();
   const Segment& segment = segment_of(row);
   const std::size_t block = (row - segment.first_row) >> segment.block_rows_log2;
   const auto bytes = checked_block(segment, block, place_of(segment, block), row);
