@@ -94,7 +94,7 @@ typedef struct cairn_search_options {
 typedef struct cairn_open_options {
   size_t struct_size;
   int verify;     /* not 0: check every checksum first */
-  int safe_reads; /* not 0: read full vectors by pread */
+  int safe_reads; /* not 0: map nothing; read full vectors by pread, copy the rest */
 } cairn_open_options;
 
 #define CAIRN_OPEN_OPTIONS \
