@@ -70,12 +70,18 @@ std::span<const RowDistance> Reranker::finish(QueryState& state) {
   if (!is_prepared_) sort_candidates(state);
   if (request_.rerank != 0) {
     finish_fixed(state);
-  } else if (request_.is_range && k_ == data_->rows()) {
+  } else if (wants_all()) {
     finish_range(state);
   } else {
     finish_by_bounds(state);
   }
   return near_results();
+}
+
+// Whether every candidate within the range is a result, with no limit to their number.
+bool Reranker::wants_all() const noexcept {
+  const std::size_t rows = request_.filter != nullptr ? request_.filter->rows() : data_->rows();
+  return request_.is_range && k_ == rows;
 }
 
 void Reranker::finish_fixed(QueryState& state) {

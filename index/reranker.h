@@ -53,6 +53,7 @@ class Reranker {
   void finish_fixed(QueryState& state);
   void finish_by_bounds(QueryState& state);
   void finish_range(QueryState& state);
+  bool wants_all() const noexcept;
   std::size_t keep_nearest();
   std::span<const RowDistance> near_results();
   bool is_late(SearchStats& stats) const;
