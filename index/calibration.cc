@@ -13,7 +13,7 @@
 namespace cairn::index {
 namespace {
 
-constexpr std::size_t kSampledRows = 1024;
+constexpr std::size_t kSampledRows = 768;
 constexpr std::size_t kMostQueries = 4096;
 constexpr std::array<std::uint32_t, 3> kDepths = {1, 10, 100};
 constexpr std::array<float, 11> kRecalls = {0.5f,  0.7f,  0.8f,  0.85f, 0.9f,  0.93f,
@@ -23,7 +23,7 @@ static_assert(kDepths.size() * kRecalls.size() == kCalibrationEntries);
 constexpr std::array<float, 10> kWeights = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6, 8, 12};
 constexpr float kWeighedRecall = 0.95f;
 // Bounds of the searches that find the truth.
-constexpr float kWideDeviations = 3;
+constexpr float kWideDeviations = 2.5f;
 // Share of the queries that are unusual on either side, in each respect.
 constexpr double kUnusualShare = 0.0025;
 
@@ -46,7 +46,8 @@ struct Sample {
   std::vector<float> leaves;         // squared distances, ascending
   std::vector<std::uint32_t> ranks;  // of true neighbours, nearest first: places of their leaves
   // The squared distance that a search believes its k-th neighbour to have, by depth and recall.
-  std::array<std::array<float, kRecalls.size()>, kDepths.size()> radius;
+  // With the narrowest and with the widest bounds that recalls ask for.
+  std::array<std::array<float, 2>, kDepths.size()> radius;
   float squared_norm = 0;
 };
 
@@ -92,31 +93,45 @@ std::vector<std::uint32_t> ranks_of(const IndexData& data, std::span<const Ranke
 // bounds are; without refine codes it is exact.
 void measure_radii(const QueryState& state, std::span<const RowDistance> found, std::uint32_t row,
                    Sample& sample) {
-  const std::size_t own = row == kNoRow ? 0 : 1;
+  if (!state.has_refine) {
+    const std::size_t own = row == kNoRow ? 0 : 1;
+    for (std::size_t d = 0; d < kDepths.size(); ++d) {
+      const std::size_t last = std::min(found.size(), kDepths[d] + own);
+      sample.radius[d].fill(last == 0 ? kInfinity
+                                      : state.code.distance_map.to_frame(found[last - 1].distance));
+    }
+    return;
+  }
   std::vector<float> uppers(state.candidates.size());
-  for (std::size_t r = 0; r < kRecalls.size(); ++r) {
-    const float width = deviations_for(kRecalls[r]) / kWideDeviations;
+  for (std::size_t width = 0; width < 2; ++width) {
+    const float recall = width == 0 ? kRecalls.front() : kRecalls.back();
+    const float factor = deviations_for(recall) / kWideDeviations;
     std::size_t others = 0;
     for (std::size_t i = 0; i < uppers.size(); ++i) {
       if (state.candidates.rows[i] == row) continue;
       const float lower = state.candidates.lower[i];
       const float upper = state.candidates.upper[i];
-      uppers[others++] = 0.5f * (lower + upper) + width * 0.5f * (upper - lower);
+      uppers[others++] = 0.5f * (lower + upper) + factor * 0.5f * (upper - lower);
     }
     for (std::size_t d = kDepths.size(); d-- > 0;) {
       const std::size_t k = std::min<std::size_t>(kDepths[d], others);
-      if (state.has_refine && k != 0) {
-        const auto kth = uppers.begin() + static_cast<std::ptrdiff_t>(k - 1);
-        std::nth_element(uppers.begin(), kth, uppers.begin() + static_cast<std::ptrdiff_t>(others));
-        sample.radius[d][r] = *kth;
-        others = k;  // the next depth is among them
-      } else {
-        const std::size_t last = std::min(found.size(), kDepths[d] + own);
-        sample.radius[d][r] =
-            last == 0 ? kInfinity : state.code.distance_map.to_frame(found[last - 1].distance);
-      }
+      sample.radius[d][width] = kInfinity;
+      if (k == 0) continue;
+      const auto kth = uppers.begin() + static_cast<std::ptrdiff_t>(k - 1);
+      std::nth_element(uppers.begin(), kth, uppers.begin() + static_cast<std::ptrdiff_t>(others));
+      sample.radius[d][width] = *kth;
+      others = k;  // the next depth is among them
     }
   }
+}
+
+// The radius of a search for this recall, between the two that were measured.
+float radius_at(const Sample& sample, std::size_t depth, std::size_t recall) {
+  const float narrow = deviations_for(kRecalls.front());
+  const float wide = deviations_for(kRecalls.back());
+  const float t = (deviations_for(kRecalls[recall]) - narrow) / (wide - narrow);
+  const std::array<float, 2>& radius = sample.radius[depth];
+  return radius[0] == radius[1] ? radius[0] : radius[0] + t * (radius[1] - radius[0]);
 }
 
 Sample take_sample(const IndexData& data, const VectorStore& store, const float* query,
@@ -165,15 +180,19 @@ void append_probes(const IndexData& data, std::span<const Sample> samples, std::
 class RuleFinder {
  public:
   RuleFinder(const IndexData& data, std::span<const Sample> samples, std::size_t depth)
-      : data_(data), samples_(samples), depth_(depth) {}
+      : data_(data), samples_(samples), depth_(depth), logs_(data.num_leaves()) {
+    for (std::size_t i = 0; i < logs_.size(); ++i) logs_[i] = std::log(static_cast<float>(i));
+  }
 
   // The least limit at which a share `recall` of the true neighbours is in leaves that pass.
   float find_limit(float weight, std::size_t recall) {
+    const StopRule rule{.weight = weight};
     scores_.clear();
     for (const Sample& sample : samples_) {
+      const float radius = radius_at(sample, depth_, recall);
       const std::size_t count = std::min<std::size_t>(kDepths[depth_], sample.ranks.size());
       for (std::size_t i = 0; i < count; ++i) {
-        scores_.push_back(score(sample, weight, recall, sample.ranks[i]));
+        scores_.push_back(score(rule, sample, radius, sample.ranks[i]));
       }
     }
     if (scores_.empty()) return kInfinity;
@@ -189,14 +208,19 @@ class RuleFinder {
 
   // Leaves that pass, on average.
   double mean_leaves(float weight, float limit, std::size_t recall) const {
+    const StopRule rule{.weight = weight};
     double total = 0;
     for (const Sample& sample : samples_) {
+      const float radius = radius_at(sample, depth_, recall);
       std::size_t low = 1;
       std::size_t high = sample.leaves.size();
       while (low < high) {
         const std::size_t middle = (low + high) / 2;
-        (score(sample, weight, recall, middle) <= limit ? low : high) =
-            score(sample, weight, recall, middle) <= limit ? middle + 1 : middle;
+        if (score(rule, sample, radius, middle) <= limit) {
+          low = middle + 1;
+        } else {
+          high = middle;
+        }
       }
       total += static_cast<double>(low);
     }
@@ -207,15 +231,16 @@ class RuleFinder {
   // Below the score of any second leaf.
   static constexpr float kFirstLeafOnly = -1;
 
-  float score(const Sample& sample, float weight, std::size_t recall, std::size_t leaf) const {
+  // StopRule::score, with logarithms taken beforehand.
+  float score(const StopRule& rule, const Sample& sample, float radius, std::size_t leaf) const {
     if (leaf == 0) return kFirstLeafOnly;
-    return StopRule{.weight = weight}.score(leaf, sample.leaves[leaf] - sample.leaves[0],
-                                            sample.radius[depth_][recall]);
+    return logs_[leaf] + rule.gap_score(sample.leaves[leaf] - sample.leaves[0], radius);
   }
 
   const IndexData& data_;
   std::span<const Sample> samples_;
   std::size_t depth_;
+  std::vector<float> logs_;  // of places of leaves
   std::vector<float> scores_;
 };
 
@@ -300,18 +325,32 @@ Calibration calibrate_on(const IndexData& data, const VectorStore& store, std::s
 
 float x_of(float recall) { return -std::log(1.0f - std::min(recall, 0.9999f)); }
 
-// The value of a curve at a recall, linear in log(1 - recall), which most are close to.
-template <typename Entry, typename Value>
-float interpolate(std::span<const Entry> curve, float recall, const Value& value) {
-  if (recall <= curve.front().recall) return value(curve.front());
-  for (std::size_t i = 1; i < curve.size(); ++i) {
-    if (recall > curve[i].recall) continue;
-    const float t = (x_of(recall) - x_of(curve[i - 1].recall)) /
-                    (x_of(curve[i].recall) - x_of(curve[i - 1].recall));
-    return value(curve[i - 1]) + t * (value(curve[i]) - value(curve[i - 1]));
+// Where a recall lies on a curve: between two entries, linear in log(1 - recall), which most values
+// are close to.
+template <typename Entry>
+struct CurvePoint {
+  const Entry* low;
+  const Entry* high;
+  float t = 0;
+
+  CurvePoint(std::span<const Entry> curve, float recall) : low(&curve.front()), high(low) {
+    if (recall <= low->recall) return;
+    low = high = &curve.back();
+    for (std::size_t i = 1; i < curve.size(); ++i) {
+      if (recall > curve[i].recall) continue;
+      low = &curve[i - 1];
+      high = &curve[i];
+      t = (x_of(recall) - x_of(low->recall)) / (x_of(high->recall) - x_of(low->recall));
+      return;
+    }
   }
-  return value(curve.back());
-}
+
+  template <typename Value>
+  float at(const Value& value) const {
+    const float first = value(*low);
+    return t == 0 ? first : first + t * (value(*high) - first);
+  }
+};
 
 // The curves whose depths enclose k, the same twice if k is one of them or beyond all, and how far
 // k is from the first to the second.
@@ -320,6 +359,7 @@ struct Enclosing {
   std::span<const Entry> below;
   std::span<const Entry> above;
   float t = 0;
+  float beyond = 1;  // what a depth beyond all curves multiplies leaves by: its square root
 
   Enclosing(std::span<const Entry> entries, std::size_t k) {
     for (std::size_t begin = 0; begin < entries.size();) {
@@ -331,21 +371,33 @@ struct Enclosing {
       begin = end;
     }
     if (above.empty()) above = below;
+    const auto ratio = [&](std::size_t depth) {
+      return static_cast<float>(depth) / static_cast<float>(below.front().k);
+    };
     if (above.front().k > below.front().k) {
-      t = std::log(static_cast<float>(k) / static_cast<float>(below.front().k)) /
-          std::log(static_cast<float>(above.front().k) / static_cast<float>(below.front().k));
+      t = std::log(ratio(k)) / std::log(ratio(above.front().k));
+    } else if (k > below.front().k) {
+      beyond = std::sqrt(ratio(k));
     }
   }
+};
+
+// Both curves at a recall.
+template <typename Entry>
+struct EnclosingPoints {
+  CurvePoint<Entry> below;
+  CurvePoint<Entry> above;
+  float t;
+
+  EnclosingPoints(const Enclosing<Entry>& curves, float recall)
+      : below(curves.below, recall),
+        above(curves.t == 0 ? below : CurvePoint<Entry>(curves.above, recall)),
+        t(curves.t) {}
 
   template <typename Value>
-  float at(float recall, const Value& value) const {
-    const float low = interpolate(below, recall, value);
-    return low + t * (interpolate(above, recall, value) - low);
-  }
-  // What a depth beyond all curves multiplies leaves by: the square root of the depth.
-  float beyond(std::size_t k) const {
-    const float last = static_cast<float>(above.front().k);
-    return k > above.front().k ? std::sqrt(static_cast<float>(k) / last) : 1.0f;
+  float at(const Value& value) const {
+    const float low = below.at(value);
+    return t == 0 ? low : low + t * (above.at(value) - low);
   }
 };
 
@@ -382,12 +434,13 @@ std::size_t probes_for(const IndexData& data, float target_recall, std::size_t k
   const std::size_t leaves = data.num_leaves();
   if (data.calibration.empty() || target_recall >= 1.0f) return leaves;
   const Enclosing<CalibrationEntry> curves(data.calibration, k);
+  const EnclosingPoints<CalibrationEntry> points(curves, target_recall);
   const auto log_probes = [](const CalibrationEntry& entry) {
     return std::log(std::max(entry.probes, 0.01f));
   };
-  const float below = std::exp(interpolate(curves.below, target_recall, log_probes));
-  const float above = std::exp(interpolate(curves.above, target_recall, log_probes));
-  const float probes = (below + curves.t * (above - below)) * curves.beyond(k);
+  const float below = std::exp(points.below.at(log_probes));
+  const float above = points.t == 0 ? below : std::exp(points.above.at(log_probes));
+  const float probes = (below + points.t * (above - below)) * curves.beyond;
   const double rounded = std::clamp(std::ceil(static_cast<double>(probes)), 1.0,
                                     static_cast<double>(std::max<std::size_t>(leaves, 1)));
   return static_cast<std::size_t>(rounded);
@@ -402,11 +455,11 @@ CalibratedStop stop_for(const IndexData& data, float target_recall, std::size_t 
     return stop;
   }
   const Enclosing<StopEntry> curves(data.stops, k);
-  stop.rule.weight = curves.at(target_recall, [](const StopEntry& e) { return e.weight; });
-  stop.rule.limit = curves.at(target_recall, [](const StopEntry& e) { return e.limit; }) +
-                    std::log(curves.beyond(k));
-  stop.mean_leaves =
-      curves.at(target_recall, [](const StopEntry& e) { return e.mean_leaves; }) * curves.beyond(k);
+  const EnclosingPoints<StopEntry> points(curves, target_recall);
+  stop.rule.weight = points.at([](const StopEntry& e) { return e.weight; });
+  stop.rule.limit = points.at([](const StopEntry& e) { return e.limit; });
+  if (curves.beyond != 1) stop.rule.limit += std::log(curves.beyond);
+  stop.mean_leaves = points.at([](const StopEntry& e) { return e.mean_leaves; }) * curves.beyond;
   constexpr double kShareOfMean = 1.5;
   const double first = kShareOfMean * static_cast<double>(stop.mean_leaves) + 2;
   stop.first_leaves = static_cast<std::size_t>(std::min(first, static_cast<double>(leaves)));
@@ -418,11 +471,15 @@ float estimated_recall(const IndexData& data, const QueryState& query) {
   if (query.done == data.num_leaves()) return 1;
   if (data.stops.empty()) return 0;
   const Enclosing<StopEntry> curves(data.stops, query.request.k);
-  const StopRule rule{.weight =
-                          curves.at(kWeighedRecall, [](const StopEntry& e) { return e.weight; })};
-  const float score = query.end_score(rule) - std::log(curves.beyond(query.request.k));
+  const StopRule rule{
+      .weight = EnclosingPoints<StopEntry>(curves, kWeighedRecall).at([](const StopEntry& e) {
+        return e.weight;
+      })};
+  const float score = query.end_score(rule) - std::log(curves.beyond);
   const auto limit_at = [&](float recall) {
-    return curves.at(recall, [](const StopEntry& e) { return e.limit; });
+    return EnclosingPoints<StopEntry>(curves, recall).at([](const StopEntry& e) {
+      return e.limit;
+    });
   };
   if (score <= limit_at(kRecalls.front())) return kRecalls.front();
   for (std::size_t i = 1; i < kRecalls.size(); ++i) {

@@ -20,8 +20,10 @@ struct StopRule {
 
   bool is_open() const noexcept { return limit == std::numeric_limits<float>::infinity(); }
   float score(std::size_t leaf, float farther, float squared_radius) const noexcept {
-    const float distance = farther > 0 ? weight * farther / squared_radius : 0.0f;
-    return std::log(static_cast<float>(leaf)) + distance;
+    return std::log(static_cast<float>(leaf)) + gap_score(farther, squared_radius);
+  }
+  float gap_score(float farther, float squared_radius) const noexcept {
+    return farther > 0 ? weight * farther / squared_radius : 0.0f;
   }
 };
 
