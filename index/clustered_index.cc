@@ -147,10 +147,13 @@ index::SearchRequest resolve(const index::IndexData& data, const SearchOptions& 
   if (options.probes != 0) {
     request.probes = std::min(options.probes, data.num_leaves());
   } else {
-    const index::CalibratedStop stop = index::stop_for(data, options.target_recall, request.k);
-    request.stop = stop.rule;
-    request.probes = stop.first_leaves;
     request.deviations = index::deviations_for(options.target_recall);
+    // With a filter AllowedRows settles how many leaves to begin with.
+    if (options.filter == nullptr && options.prepared_filter == nullptr) {
+      const index::CalibratedStop stop = index::stop_for(data, options.target_recall, request.k);
+      request.stop = stop.rule;
+      request.probes = stop.first_leaves;
+    }
   }
   if (options.rerank_factor > 0) {
     const double wanted =

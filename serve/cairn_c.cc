@@ -145,14 +145,31 @@ class BuildArguments {
   BuildOptions options_;
 };
 
-SearchOptions search_options(const cairn_search_options* given) {
-  const auto options = read_options<cairn_search_options>(given, CAIRN_SEARCH_OPTIONS);
-  return {.k = options.k,
-          .target_recall = options.target_recall,
-          .probes = options.probes,
-          .rerank_factor = options.rerank_factor,
-          .threads = options.threads};
-}
+// Options of a search, and the filter that they point to.
+class SearchArguments {
+ public:
+  explicit SearchArguments(const cairn_search_options* given) {
+    const auto from = read_options<cairn_search_options>(given, CAIRN_SEARCH_OPTIONS);
+    options_ = {.k = from.k,
+                .target_recall = from.target_recall,
+                .probes = from.probes,
+                .rerank_factor = from.rerank_factor,
+                .threads = from.threads,
+                .max_distance = from.max_distance,
+                .max_microseconds = from.max_microseconds};
+    if (from.allowed_ids == nullptr) return;
+    filter_ = Filter::from_ids({from.allowed_ids, from.num_allowed_ids});
+    options_.filter = &*filter_;
+  }
+  SearchArguments(const SearchArguments&) = delete;
+  SearchArguments& operator=(const SearchArguments&) = delete;
+
+  const SearchOptions& options() const { return options_; }
+
+ private:
+  std::optional<Filter> filter_;
+  SearchOptions options_;
+};
 
 cairn_status not_found(std::uint64_t id, const char* what) {
   return fail(CAIRN_NOT_FOUND, ("id " + std::to_string(id) + ": " + what).c_str());
@@ -226,7 +243,7 @@ cairn_status cairn_search(const cairn_index* index, const float* query, size_t d
     require(distances, "distances");
     require(found, "found");
     const std::vector<cairn::Neighbor> hits =
-        searched.search(std::span(query, dim), cairn::search_options(options));
+        searched.search(std::span(query, dim), cairn::SearchArguments(options).options());
     for (std::size_t i = 0; i < hits.size(); ++i) {
       ids[i] = hits[i].id;
       distances[i] = hits[i].distance;
@@ -246,10 +263,20 @@ cairn_status cairn_search_batch(const cairn_index* index, const float* queries, 
       require(ids, "ids");
       require(distances, "distances");
     }
-    const cairn::BatchResult result = searched.search_batch(cairn::MatrixView{queries, rows, dim},
-                                                            cairn::search_options(options));
+    const cairn::BatchResult result = searched.search_batch(
+        cairn::MatrixView{queries, rows, dim}, cairn::SearchArguments(options).options());
     std::copy(result.ids.begin(), result.ids.end(), ids);
     std::copy(result.distances.begin(), result.distances.end(), distances);
+    return CAIRN_OK;
+  });
+}
+
+cairn_status cairn_calibrate(cairn_index* index, const float* queries, size_t rows, size_t dim,
+                             unsigned threads) {
+  return guarded([&] {
+    require(index, "index");
+    if (rows > 0) require(queries, "queries");
+    index->index.calibrate({queries, rows, dim}, threads);
     return CAIRN_OK;
   });
 }

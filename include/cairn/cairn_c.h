@@ -16,6 +16,7 @@
  * at their ends. A null pointer to options means the defaults. examples/quickstart_c.c uses it all.
  */
 
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -80,15 +81,19 @@ typedef struct cairn_build_options {
 /* See cairn::SearchOptions. */
 typedef struct cairn_search_options {
   size_t struct_size;
-  size_t k;            /* at least 1 */
-  float target_recall; /* used while probes is 0 */
-  float rerank_factor; /* 0: as many exact distances as bounds ask for */
-  size_t probes;       /* leaves to scan */
-  unsigned threads;    /* of one query, or of a batch; 0: all cores */
+  size_t k;                    /* at least 1 */
+  float target_recall;         /* used while probes is 0 */
+  float rerank_factor;         /* 0: as many exact distances as bounds ask for */
+  size_t probes;               /* leaves to scan */
+  unsigned threads;            /* of one query, or of a batch; 0: all cores */
+  float max_distance;          /* only what is at most so far away is found */
+  uint64_t max_microseconds;   /* 0: none; else the best found by then */
+  const uint64_t* allowed_ids; /* only these are found; null: all */
+  size_t num_allowed_ids;
 } cairn_search_options;
 
 #define CAIRN_SEARCH_OPTIONS \
-  { sizeof(cairn_search_options), 10, 0.95f, 0.0f, 0, 1 }
+  { sizeof(cairn_search_options), 10, 0.95f, 0.0f, 0, 1, INFINITY, 0, NULL, 0 }
 
 /* See cairn::OpenOptions. */
 typedef struct cairn_open_options {
@@ -140,7 +145,8 @@ CAIRN_EXPORT cairn_status cairn_save(const cairn_index* index, const char* path)
 CAIRN_EXPORT void cairn_free(cairn_index* index);
 
 /* The nearest to `query` [dim], nearest first, to `ids` and `distances`, both with room for k;
- * *found of them (k or the number of rows), and places behind these are left alone. */
+ * *found of them: k, or as many as there are or as max_distance and allowed_ids leave. Places
+ * behind these are left alone. */
 CAIRN_EXPORT cairn_status cairn_search(const cairn_index* index, const float* query, size_t dim,
                                        const cairn_search_options* options, uint64_t* ids,
                                        float* distances, size_t* found);
@@ -150,6 +156,11 @@ CAIRN_EXPORT cairn_status cairn_search_batch(const cairn_index* index, const flo
                                              size_t rows, size_t dim,
                                              const cairn_search_options* options, uint64_t* ids,
                                              float* distances);
+
+/* Measures on `queries` [rows, dim] what recall costs; see cairn::ClusteredIndex::calibrate. No
+ * other call may use the index meanwhile. */
+CAIRN_EXPORT cairn_status cairn_calibrate(cairn_index* index, const float* queries, size_t rows,
+                                          size_t dim, unsigned threads);
 
 /* 0 for a null index. */
 CAIRN_EXPORT size_t cairn_size(const cairn_index* index);

@@ -111,6 +111,44 @@ TEST(CApi, SearchesBatches) {
   EXPECT_EQ(cairn_search_batch(index.get(), nullptr, 0, kDim, nullptr, nullptr, nullptr), CAIRN_OK);
 }
 
+TEST(CApi, SearchesAmongAllowedIdsAndWithinADistance) {
+  const ClusteredIndex expected = ClusteredIndex::build(sample().view());
+  const Handle index = build();
+  std::vector<std::uint64_t> allowed;
+  for (std::uint64_t id = 3; id < kRows; id += 7) allowed.push_back(id);
+  cairn_search_options options = CAIRN_SEARCH_OPTIONS;
+  options.allowed_ids = allowed.data();
+  options.num_allowed_ids = allowed.size();
+  std::uint64_t ids[10];
+  float distances[10];
+  std::size_t found = 0;
+  const std::span query(sample().row(5), kDim);
+  const Filter filter = Filter::from_ids(allowed);
+  const auto hits = expected.search(query, {.filter = &filter});
+  ASSERT_EQ(cairn_search(index.get(), query.data(), kDim, &options, ids, distances, &found),
+            CAIRN_OK);
+  ASSERT_EQ(found, hits.size());
+  for (std::size_t i = 0; i < found; ++i) EXPECT_EQ((Neighbor{ids[i], distances[i]}), hits[i]);
+
+  options.max_distance = hits[3].distance;
+  ASSERT_EQ(cairn_search(index.get(), query.data(), kDim, &options, ids, distances, &found),
+            CAIRN_OK);
+  EXPECT_EQ(found, 4u);
+  options.num_allowed_ids = 0;
+  ASSERT_EQ(cairn_search(index.get(), query.data(), kDim, &options, ids, distances, &found),
+            CAIRN_OK);
+  EXPECT_EQ(found, 0u);
+}
+
+TEST(CApi, CalibratesOnQueries) {
+  const Handle index = build();
+  EXPECT_EQ(cairn_calibrate(index.get(), sample().row(0), 50, kDim, 1), CAIRN_OK);
+  expect_failure(cairn_calibrate(index.get(), sample().row(0), 0, kDim, 1), CAIRN_INVALID_ARGUMENT,
+                 "queries: expected at least 1, found 0");
+  expect_failure(cairn_calibrate(nullptr, sample().row(0), 50, kDim, 1), CAIRN_INVALID_ARGUMENT,
+                 "index");
+}
+
 TEST(CApi, BuildOptionsReachTheBuild) {
   const TempDir dir;
   cairn_build_options options = CAIRN_BUILD_OPTIONS;

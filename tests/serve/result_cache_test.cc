@@ -49,6 +49,34 @@ TEST(ResultCache, AnswersEqualSearchesOnce) {
   EXPECT_EQ(cache.stats().entries, 5u);
 }
 
+// What a filter allows may change under the same pointer, and what is found in time depends on the
+// machine.
+TEST(ResultCache, KeepsNothingThatDependsOnMoreThanOptions) {
+  ResultCache cache(kPlenty);
+  const std::vector<VectorId> few = {3, 77, 200};
+  const Filter filter = Filter::from_ids(few);
+  const PreparedFilter prepared = sample_index().prepare(filter);
+  for (const SearchOptions& options :
+       {SearchOptions{.filter = &filter}, SearchOptions{.prepared_filter = &prepared},
+        SearchOptions{.max_microseconds = 1'000'000'000}}) {
+    const std::vector<Neighbor> expected = sample_index().search(query(7), options);
+    EXPECT_EQ(cache.search(sample_index(), query(7), options), expected);
+    EXPECT_EQ(cache.search(sample_index(), query(7), options), expected);
+  }
+  EXPECT_EQ(cache.stats().entries, 0u);
+  EXPECT_EQ(cache.stats().hits, 0u);
+}
+
+TEST(ResultCache, ForgetsAnIndexThatWasCalibratedAgain) {
+  ClusteredIndex index = ClusteredIndex::build(sample().view(), {.threads = 1});
+  ResultCache cache(kPlenty);
+  cache.search(index, query(7));
+  index.calibrate({sample().row(0), 100, kDim});
+  EXPECT_EQ(cache.search(index, query(7)), index.search(query(7)));
+  EXPECT_EQ(cache.stats().hits, 0u);
+  EXPECT_EQ(cache.stats().misses, 2u);
+}
+
 TEST(ResultCache, TellsQueriesApartByTheirBits) {
   ResultCache cache(kPlenty);
   std::vector<float> zero(kDim, 0.0f);
