@@ -32,7 +32,7 @@ DOORS = (
     (r"(x86)?[a-z]*intrin\.h|arm_neon\.h", ("quantize/kernels/", "storage/codec_kernels/")),
     (r"xsimd/.*", ("quantize/kernels/",)),
     (r"Eigen/.*", ("quantize/kernels/", "quantize/rotation.cc", "include/cairn/eigen.h")),
-    (r"std(def|int)\.h", ("include/cairn/cairn_c.h",)),  # C
+    (r"(math|stddef|stdint)\.h", ("include/cairn/cairn_c.h",)),  # C
     (r"xxhash\.h", ("base/checksum.cc",)),
     (r"(zstd|zdict).*\.h", ("storage/block_codec.cc",)),
     (r"CLI/.*", ("cli/",)),
