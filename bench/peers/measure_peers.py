@@ -137,17 +137,22 @@ class Bench:
         return report, cost
 
 
+def build_seconds(text):
+    """Wall seconds out of what `cairn build --json` printed."""
+    return json.loads(text)["seconds"]
+
+
 class Cairn:
     def __init__(self, bench):
         self.bench = bench
         self.name = "Cairn"
         self.index = bench.arguments.data / "peers.cairn"
         command = [bench.arguments.cairn, "build", "--output", str(self.index)]
-        command += ["--threads", str(bench.threads)]
+        command += ["--threads", str(bench.threads), "--json"]
         cost, text = run_command(command + bench.base(), bench.log)
         # CPU time is that of the whole command: reading the vectors and saving the index, too.
         self.build = {
-            "seconds": float(re.search(r"([\d.]+) s$", text.strip())[1]),
+            "seconds": build_seconds(text),
             "cpu_seconds": cost["cpu_seconds"],
             "threads": bench.threads,
         }

@@ -2,16 +2,20 @@
 """Tests of bench/peers/peer_curves.py, report_peers.py, peers_page.py and measure_peers.py."""
 
 import math
+import os
 import pathlib
 import re
+import struct
+import subprocess
 import sys
+import tempfile
 import unittest
 import xml.etree.ElementTree
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "bench" / "peers"))
 
-from measure_peers import faiss_factories, faiss_settings
+from measure_peers import build_seconds, faiss_factories, faiss_settings
 from peer_curves import compare, merge_rounds, near_front, pareto_front, reach
 from peers_page import render_page
 from report_peers import compare_at, cost_rows, speed_rows, title_text
@@ -29,6 +33,20 @@ def make_library(name, *points):
         "file_bytes": 4_000_000,
         "points": merge_rounds([[make_point(*point) for point in points]]),
     }
+
+
+class BuildSeconds(unittest.TestCase):
+    @unittest.skipUnless("CAIRN_CLI" in os.environ, "CAIRN_CLI does not name the program")
+    def test_reads_what_the_program_prints(self):
+        rows, dim = 300, 8
+        with tempfile.TemporaryDirectory() as folder:
+            base = pathlib.Path(folder) / "base.fbin"
+            values = (math.sin(number) for number in range(rows * dim))
+            base.write_bytes(struct.pack(f"<2I{rows * dim}f", rows, dim, *values))
+            command = [os.environ["CAIRN_CLI"], "build", "--json", "--input", base]
+            command += ["--output", base.with_suffix(".cairn")]
+            printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        self.assertGreater(build_seconds(printed), 0)
 
 
 class MergeRounds(unittest.TestCase):
