@@ -13,8 +13,16 @@
 namespace cairn::index {
 namespace {
 
-constexpr std::size_t kSampledRows = 768;
+// One row in so many is sampled, within limits.
+constexpr std::size_t kRowsPerSample = 1024;
+constexpr std::size_t kLeastSamples = 768;
+constexpr std::size_t kMostSamples = 2048;
 constexpr std::size_t kMostQueries = 4096;
+// Every so-manieth query, a pilot, is searched in all leaves. The others look as far as all but
+// this share of the pilots' neighbours were.
+constexpr std::size_t kPilotStride = 12;
+constexpr double kUnseenShare = 0.002;
+constexpr std::size_t kLeastLeaves = 32;
 constexpr std::array<std::uint32_t, 3> kDepths = {1, 10, 100};
 constexpr std::array<float, 11> kRecalls = {0.5f,  0.7f,  0.8f,  0.85f, 0.9f,  0.93f,
                                             0.95f, 0.97f, 0.98f, 0.99f, 0.999f};
@@ -41,6 +49,13 @@ double other_loss(const IndexData& data, double recall) {
          kNavigationShare * (1 - recall);
 }
 
+// The share of the neighbours that samples found which scanned leaves must hold for this recall,
+// where samples did not look far enough for a share `unseen` of all.
+double wanted_share(const IndexData& data, float recall, double unseen) {
+  const auto level = static_cast<double>(recall);
+  return std::min(1.0, (level + other_loss(data, level)) / (1 - unseen));
+}
+
 // One query, after a wide search.
 struct Sample {
   std::vector<float> leaves;         // squared distances, ascending
@@ -49,6 +64,13 @@ struct Sample {
   // With the narrowest and with the widest bounds that recalls ask for.
   std::array<std::array<float, 2>, kDepths.size()> radius;
   float squared_norm = 0;
+};
+
+// Of all queries. Some true neighbours are missing where searches did not look far enough: others
+// stand in their places, whose leaves are about as far, but not beyond what was searched.
+struct Samples {
+  std::vector<Sample> queries;
+  std::array<double, kDepths.size()> unseen = {};  // share of true neighbours, by depth
 };
 
 // The row that is the query, if it is one of the index's own.
@@ -153,12 +175,12 @@ Sample take_sample(const IndexData& data, const VectorStore& store, const float*
 }
 
 // The least number of leaves whose cumulated share reaches each recall.
-void append_probes(const IndexData& data, std::span<const Sample> samples, std::uint32_t depth,
-                   std::size_t probes, std::vector<CalibrationEntry>& entries) {
-  std::vector<double> share(probes, 0.0);  // of true neighbours whose leaf has this rank
+void append_probes(const IndexData& data, const Samples& samples, std::size_t depth,
+                   std::vector<CalibrationEntry>& entries) {
+  std::vector<double> share(data.num_leaves(), 0.0);  // of true neighbours whose leaf has this rank
   double total = 0;
-  for (const Sample& sample : samples) {
-    const std::size_t count = std::min<std::size_t>(depth, sample.ranks.size());
+  for (const Sample& sample : samples.queries) {
+    const std::size_t count = std::min<std::size_t>(kDepths[depth], sample.ranks.size());
     for (std::size_t i = 0; i < count; ++i) share[sample.ranks[i]] += 1.0;
     total += static_cast<double>(count);
   }
@@ -166,20 +188,19 @@ void append_probes(const IndexData& data, std::span<const Sample> samples, std::
   std::size_t leaf = 0;
   double sum = share[0];
   for (const float recall : kRecalls) {
-    const double wanted =
-        std::min(1.0, static_cast<double>(recall) + other_loss(data, static_cast<double>(recall))) *
-        total;
-    while (sum < wanted - 1e-9 && leaf + 1 < probes) sum += share[++leaf];
+    const double wanted = wanted_share(data, recall, samples.unseen[depth]) * total;
+    while (sum < wanted - 1e-9 && leaf + 1 < share.size()) sum += share[++leaf];
     // Between two leaves the share grows evenly.
     const double over = share[leaf] > 0 ? std::clamp((sum - wanted) / share[leaf], 0.0, 1.0) : 0.0;
-    entries.push_back({depth, recall, static_cast<float>(static_cast<double>(leaf + 1) - over), 0});
+    entries.push_back(
+        {kDepths[depth], recall, static_cast<float>(static_cast<double>(leaf + 1) - over), 0});
   }
 }
 
 // Stop rules of one depth.
 class RuleFinder {
  public:
-  RuleFinder(const IndexData& data, std::span<const Sample> samples, std::size_t depth)
+  RuleFinder(const IndexData& data, const Samples& samples, std::size_t depth)
       : data_(data), samples_(samples), depth_(depth), logs_(data.num_leaves()) {
     for (std::size_t i = 0; i < logs_.size(); ++i) logs_[i] = std::log(static_cast<float>(i));
   }
@@ -188,7 +209,7 @@ class RuleFinder {
   float find_limit(float weight, std::size_t recall) {
     const StopRule rule{.weight = weight};
     scores_.clear();
-    for (const Sample& sample : samples_) {
+    for (const Sample& sample : samples_.queries) {
       const float radius = radius_at(sample, depth_, recall);
       const std::size_t count = std::min<std::size_t>(kDepths[depth_], sample.ranks.size());
       for (std::size_t i = 0; i < count; ++i) {
@@ -196,8 +217,7 @@ class RuleFinder {
       }
     }
     if (scores_.empty()) return kInfinity;
-    const auto level = static_cast<double>(kRecalls[recall]);
-    const double wanted = std::min(1.0, level + other_loss(data_, level));
+    const double wanted = wanted_share(data_, kRecalls[recall], samples_.unseen[depth_]);
     const auto place = static_cast<std::size_t>(
         std::clamp(std::ceil(wanted * static_cast<double>(scores_.size())) - 1, 0.0,
                    static_cast<double>(scores_.size() - 1)));
@@ -210,7 +230,7 @@ class RuleFinder {
   double mean_leaves(float weight, float limit, std::size_t recall) const {
     const StopRule rule{.weight = weight};
     double total = 0;
-    for (const Sample& sample : samples_) {
+    for (const Sample& sample : samples_.queries) {
       const float radius = radius_at(sample, depth_, recall);
       std::size_t low = 1;
       std::size_t high = sample.leaves.size();
@@ -224,7 +244,7 @@ class RuleFinder {
       }
       total += static_cast<double>(low);
     }
-    return total / static_cast<double>(samples_.size());
+    return total / static_cast<double>(samples_.queries.size());
   }
 
  private:
@@ -238,13 +258,13 @@ class RuleFinder {
   }
 
   const IndexData& data_;
-  std::span<const Sample> samples_;
+  const Samples& samples_;
   std::size_t depth_;
   std::vector<float> logs_;  // of places of leaves
   std::vector<float> scores_;
 };
 
-void append_rules(const IndexData& data, std::span<const Sample> samples, std::size_t depth,
+void append_rules(const IndexData& data, const Samples& samples, std::size_t depth,
                   std::vector<StopEntry>& entries) {
   RuleFinder finder(data, samples, depth);
   const auto weighed = static_cast<std::size_t>(
@@ -292,35 +312,76 @@ QueryProfile profile_of(std::span<const Sample> samples, bool from_rows) {
   return profile;
 }
 
-Calibration calibrate_with(const IndexData& data, std::span<const Sample> samples,
-                           std::size_t probes, bool from_rows) {
+Calibration calibrate_with(const IndexData& data, const Samples& samples, bool from_rows) {
   Calibration calibration;
-  for (const std::uint32_t depth : kDepths) {
-    append_probes(data, samples, depth, probes, calibration.probes);
+  for (std::size_t depth = 0; depth < kDepths.size(); ++depth) {
+    append_probes(data, samples, depth, calibration.probes);
   }
   if (calibration.probes.size() != kCalibrationEntries) return {};
   for (std::size_t depth = 0; depth < kDepths.size(); ++depth) {
     append_rules(data, samples, depth, calibration.stops);
   }
-  calibration.profile.push_back(profile_of(samples, from_rows));
+  calibration.profile.push_back(profile_of(samples.queries, from_rows));
   return calibration;
+}
+
+// Places of the leaves of the pilots' neighbours, of each query the `depth` nearest.
+std::vector<std::uint32_t> pilot_ranks(std::span<const Sample> samples, std::size_t depth) {
+  std::vector<std::uint32_t> ranks;
+  for (std::size_t i = 0; i < samples.size(); i += kPilotStride) {
+    const std::span<const std::uint32_t> of_query = samples[i].ranks;
+    const std::span<const std::uint32_t> nearest = of_query.first(std::min(depth, of_query.size()));
+    ranks.insert(ranks.end(), nearest.begin(), nearest.end());
+  }
+  return ranks;
+}
+
+// Leaves to search, so that few true neighbours are beyond them, after what the pilots found.
+std::size_t wide_enough(const IndexData& data, std::span<const Sample> samples) {
+  std::vector<std::uint32_t> ranks = pilot_ranks(samples, kDepths.back());
+  if (ranks.empty()) return data.num_leaves();
+  const auto unseen = static_cast<std::size_t>(kUnseenShare * static_cast<double>(ranks.size()));
+  const auto last = ranks.end() - static_cast<std::ptrdiff_t>(1 + unseen);
+  std::nth_element(ranks.begin(), last, ranks.end());
+  return std::min(data.num_leaves(), std::max<std::size_t>(kLeastLeaves, *last + 1));
+}
+
+// The share of the `depth` nearest of all queries that is beyond `probes` leaves and was not seen,
+// since only pilots looked there.
+double unseen_share(std::span<const Sample> samples, std::size_t depth, std::size_t probes) {
+  const std::vector<std::uint32_t> ranks = pilot_ranks(samples, depth);
+  if (ranks.empty()) return 0;
+  const auto beyond = std::count_if(ranks.begin(), ranks.end(),
+                                    [probes](std::uint32_t rank) { return rank >= probes; });
+  constexpr double kOthers = 1 - 1.0 / kPilotStride;
+  return kOthers * static_cast<double>(beyond) / static_cast<double>(ranks.size());
 }
 
 // The samples of `count` queries; query(i, out) writes one to out [dim] and returns its row.
 template <typename Query>
 Calibration calibrate_on(const IndexData& data, const VectorStore& store, std::size_t count,
                          bool from_rows, unsigned threads, const Query& query) {
-  const std::size_t leaves = data.num_leaves();
-  const std::size_t probes = std::min(leaves, std::max<std::size_t>(64, leaves / 2));
-  std::vector<Sample> samples(count);
+  Samples samples;
+  samples.queries.resize(count);
   threads = base::resolve_threads(threads);
   std::vector<Searcher> searchers(threads);
-  base::parallel_for(count, threads, [&](std::size_t i, unsigned thread) {
+  const auto sample_at = [&](std::size_t i, std::size_t probes, unsigned thread) {
     std::vector<float> values(data.dim());
     const std::uint32_t row = query(i, values.data());
-    samples[i] = take_sample(data, store, values.data(), row, probes, searchers[thread]);
+    samples.queries[i] = take_sample(data, store, values.data(), row, probes, searchers[thread]);
+  };
+  const std::size_t pilots = (count + kPilotStride - 1) / kPilotStride;
+  base::parallel_for(pilots, threads, [&](std::size_t i, unsigned thread) {
+    sample_at(i * kPilotStride, data.num_leaves(), thread);
   });
-  return calibrate_with(data, samples, probes, from_rows);
+  const std::size_t probes = wide_enough(data, samples.queries);
+  base::parallel_for(count, threads, [&](std::size_t i, unsigned thread) {
+    if (i % kPilotStride != 0) sample_at(i, probes, thread);
+  });
+  for (std::size_t depth = 0; depth < kDepths.size(); ++depth) {
+    samples.unseen[depth] = unseen_share(samples.queries, kDepths[depth], probes);
+  }
+  return calibrate_with(data, samples, from_rows);
 }
 
 float x_of(float recall) { return -std::log(1.0f - std::min(recall, 0.9999f)); }
@@ -405,7 +466,8 @@ struct EnclosingPoints {
 
 Calibration calibrate(const IndexData& data, const VectorStore& store, unsigned threads) {
   if (data.rows() < 2) return {};
-  const std::size_t count = std::min(kSampledRows, data.rows());
+  const std::size_t count =
+      std::min(std::clamp(data.rows() / kRowsPerSample, kLeastSamples, kMostSamples), data.rows());
   return calibrate_on(data, store, count, true, threads, [&](std::size_t i, float* out) {
     const auto row = static_cast<std::uint32_t>(i * data.rows() / count);
     store.read({&row, 1}, out);
