@@ -224,6 +224,23 @@ TEST_F(CalibrationTest, RefusesWhatIsNoQuery) {
   EXPECT_EQ(index.calibrated_probes(0.95f, 10), probes);
 }
 
+// Without any structure, neighbours are in nearly all leaves: a calibration that looked at some of
+// them only would promise what it did not see.
+TEST(Calibration, LooksAsFarAsNeighboursAre) {
+  Vectors rows = clustered_vectors(8300, 96, 1, 3);
+  const Vectors queries = test::split_off(rows, 300);
+  for (const unsigned bits : {0u, 4u}) {
+    const ClusteredIndex index =
+        ClusteredIndex::build(rows.view(), {.max_leaf_size = 60, .refine_bits = bits});
+    ASSERT_GT(index.stats().leaves, 130u);
+    for (const float target : {0.9f, 0.95f, 0.99f}) {
+      const Measured found = measure(index, rows, queries, {.target_recall = target});
+      EXPECT_GE(found.mean_recall(), target - 0.01) << bits << " " << target;
+      EXPECT_LE(found.mean_recall(), target + 0.03) << bits << " " << target;
+    }
+  }
+}
+
 TEST(Calibration, SmallIndexesNeedNone) {
   const Vectors rows = clustered_vectors(3, 8, 1, 1);
   for (std::size_t n = 0; n <= 3; ++n) {
