@@ -226,7 +226,9 @@ class AllowedRows {
     request.filter = rows_;
     request.k = std::min(request.k, rows_->rows());
     if (request.rerank != 0) request.rerank = std::min(request.rerank, rows_->rows());
-    if (request.is_calibrated) request.probes = index::first_leaves(data, request);
+    // Few rows are read whatever the number of leaves.
+    if (!request.is_calibrated || index::is_exact_cheaper(data, request)) return;
+    request.probes = index::first_leaves(data, request);
   }
 
  private:
