@@ -7,8 +7,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <limits>
 #include <new>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "cairn/clustered_index.h"
 #include "cairn/error.h"
@@ -171,6 +174,26 @@ class SearchArguments {
   SearchOptions options_;
 };
 
+// Neighbours to the caller's arrays.
+struct ResultArrays {
+  std::uint64_t* ids;
+  float* distances;
+  std::size_t* found;
+
+  void require_all() const {
+    require(ids, "ids");
+    require(distances, "distances");
+    require(found, "found");
+  }
+  void take(const std::vector<Neighbor>& hits) const {
+    for (std::size_t i = 0; i < hits.size(); ++i) {
+      ids[i] = hits[i].id;
+      distances[i] = hits[i].distance;
+    }
+    *found = hits.size();
+  }
+};
+
 cairn_status not_found(std::uint64_t id, const char* what) {
   return fail(CAIRN_NOT_FOUND, ("id " + std::to_string(id) + ": " + what).c_str());
 }
@@ -239,16 +262,36 @@ cairn_status cairn_search(const cairn_index* index, const float* query, size_t d
   return guarded([&] {
     const cairn::ClusteredIndex& searched = index_of(index);
     require(query, "query");
-    require(ids, "ids");
-    require(distances, "distances");
-    require(found, "found");
-    const std::vector<cairn::Neighbor> hits =
-        searched.search(std::span(query, dim), cairn::SearchArguments(options).options());
-    for (std::size_t i = 0; i < hits.size(); ++i) {
-      ids[i] = hits[i].id;
-      distances[i] = hits[i].distance;
+    const cairn::ResultArrays results{ids, distances, found};
+    results.require_all();
+    results.take(searched.search(std::span(query, dim), cairn::SearchArguments(options).options()));
+    return CAIRN_OK;
+  });
+}
+
+cairn_status cairn_range_search(const cairn_index* index, const float* query, size_t dim,
+                                const cairn_search_options* options, uint64_t* ids,
+                                float* distances, size_t* found) {
+  return guarded([&] {
+    const cairn::ClusteredIndex& searched = index_of(index);
+    require(query, "query");
+    const cairn::ResultArrays results{ids, distances, found};
+    results.require_all();
+    const cairn::SearchArguments arguments(options);
+    const cairn::SearchOptions& asked = arguments.options();
+    if (asked.max_distance == std::numeric_limits<float>::infinity()) {
+      throw cairn::Error(cairn::ErrorCode::invalid_argument,
+                         "max_distance: expected a distance, found infinity");
     }
-    *found = hits.size();
+    if (asked.k == 0) {
+      throw cairn::Error(cairn::ErrorCode::invalid_argument, "k: expected at least 1, found 0");
+    }
+    results.take(searched.range_search(std::span(query, dim), asked.max_distance,
+                                       {.target_recall = asked.target_recall,
+                                        .limit = asked.k,
+                                        .filter = asked.filter,
+                                        .max_microseconds = asked.max_microseconds,
+                                        .threads = asked.threads}));
     return CAIRN_OK;
   });
 }

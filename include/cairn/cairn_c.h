@@ -151,7 +151,14 @@ CAIRN_EXPORT cairn_status cairn_search(const cairn_index* index, const float* qu
                                        const cairn_search_options* options, uint64_t* ids,
                                        float* distances, size_t* found);
 
-/* The same for `queries` [rows, dim] to `ids` and `distances` [rows, k], padded. */
+/* All within options->max_distance, nearest first, up to the nearest k; `ids` and `distances` have
+ * room for k, *found were found. See cairn::ClusteredIndex::range_search. Options without a
+ * distance are refused, probes and rerank_factor not used. */
+CAIRN_EXPORT cairn_status cairn_range_search(const cairn_index* index, const float* query,
+                                             size_t dim, const cairn_search_options* options,
+                                             uint64_t* ids, float* distances, size_t* found);
+
+/* cairn_search() for `queries` [rows, dim] to `ids` and `distances` [rows, k], padded. */
 CAIRN_EXPORT cairn_status cairn_search_batch(const cairn_index* index, const float* queries,
                                              size_t rows, size_t dim,
                                              const cairn_search_options* options, uint64_t* ids,

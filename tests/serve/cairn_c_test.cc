@@ -140,6 +140,45 @@ TEST(CApi, SearchesAmongAllowedIdsAndWithinADistance) {
   EXPECT_EQ(found, 0u);
 }
 
+TEST(CApi, FindsAllWithinADistance) {
+  const ClusteredIndex expected = ClusteredIndex::build(sample().view());
+  const Handle index = build();
+  const std::span query(sample().row(5), kDim);
+  const float far = expected.search(query, {.k = 30})[29].distance;
+  const auto hits = expected.range_search(query, far);
+  ASSERT_GE(hits.size(), 25u);
+
+  cairn_search_options options = CAIRN_SEARCH_OPTIONS;
+  options.k = kRows;
+  options.max_distance = far;
+  std::vector<std::uint64_t> ids(kRows);
+  std::vector<float> distances(kRows);
+  std::size_t found = 0;
+  const auto search = [&] {
+    return cairn_range_search(index.get(), query.data(), kDim, &options, ids.data(),
+                              distances.data(), &found);
+  };
+  ASSERT_EQ(search(), CAIRN_OK);
+  ASSERT_EQ(found, hits.size());
+  for (std::size_t i = 0; i < found; ++i) EXPECT_EQ((Neighbor{ids[i], distances[i]}), hits[i]);
+  options.k = 4;
+  ASSERT_EQ(search(), CAIRN_OK);
+  ASSERT_EQ(found, 4u);
+  EXPECT_EQ(ids[3], hits[3].id);
+  options.allowed_ids = &hits[2].id;
+  options.num_allowed_ids = 1;
+  ASSERT_EQ(search(), CAIRN_OK);
+  ASSERT_EQ(found, 1u);
+  EXPECT_EQ(ids[0], hits[2].id);
+
+  options.k = 0;
+  expect_failure(search(), CAIRN_INVALID_ARGUMENT, "k: expected at least 1, found 0");
+  options.k = 4;
+  options.max_distance = INFINITY;
+  expect_failure(search(), CAIRN_INVALID_ARGUMENT,
+                 "max_distance: expected a distance, found infinity");
+}
+
 TEST(CApi, CalibratesOnQueries) {
   const Handle index = build();
   EXPECT_EQ(cairn_calibrate(index.get(), sample().row(0), 50, kDim, 1), CAIRN_OK);
@@ -366,6 +405,9 @@ TEST(CApi, RefusesNullPointers) {
   refuse(cairn_search(index.get(), &value, 1, nullptr, nullptr, &value, &size), "ids");
   refuse(cairn_search(index.get(), &value, 1, nullptr, &id, nullptr, &size), "distances");
   refuse(cairn_search(index.get(), &value, 1, nullptr, &id, &value, nullptr), "found");
+  refuse(cairn_range_search(nullptr, &value, 1, nullptr, &id, &value, &size), "index");
+  refuse(cairn_range_search(index.get(), nullptr, 1, nullptr, &id, &value, &size), "query");
+  refuse(cairn_range_search(index.get(), &value, 1, nullptr, &id, nullptr, &size), "distances");
   refuse(cairn_search_batch(nullptr, &value, 1, 1, nullptr, &id, &value), "index");
   refuse(cairn_search_batch(index.get(), nullptr, 1, 1, nullptr, &id, &value), "queries");
   refuse(cairn_stats(nullptr, nullptr), "index");
