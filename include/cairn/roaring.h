@@ -19,22 +19,24 @@ template <typename Bitmap>
 requires requires(const Bitmap& bitmap) {
   bitmap.cardinality();
   bitmap.maximum();
-  bitmap.begin() != bitmap.end();
+  *bitmap.begin();
 }
 Filter filter_from_roaring(const Bitmap& bitmap) {
   const std::uint64_t count = bitmap.cardinality();
   if (count == 0) return Filter::from_ids({});
   const std::uint64_t words = std::uint64_t{bitmap.maximum()} / 64 + 1;
+  // Counted, since not every compiler compares iterators whose comparison is no const member.
+  auto id = bitmap.begin();
   if (words <= count) {
     std::vector<std::uint64_t> bits(words, 0);
-    for (auto id = bitmap.begin(); id != bitmap.end(); ++id) {
+    for (std::uint64_t i = 0; i < count; ++i, ++id) {
       bits[*id / 64] |= std::uint64_t{1} << (*id % 64);
     }
     return Filter::from_bitmap(bits);
   }
   std::vector<VectorId> ids;
   ids.reserve(count);
-  for (auto id = bitmap.begin(); id != bitmap.end(); ++id) ids.push_back(*id);
+  for (std::uint64_t i = 0; i < count; ++i, ++id) ids.push_back(*id);
   return Filter::from_ids(ids);
 }
 
