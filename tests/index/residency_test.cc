@@ -33,8 +33,14 @@ using test::expect_error;
 using test::TempDir;
 using test::Vectors;
 
-// Instrumented processes have memory of their own that is larger than the index.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+// Instrumented processes have memory of their own that is larger than the index, and lock none.
+#ifdef __has_feature
+#define CAIRN_HAS_FEATURE(name) __has_feature(name)
+#else
+#define CAIRN_HAS_FEATURE(name) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || \
+    CAIRN_HAS_FEATURE(address_sanitizer) || CAIRN_HAS_FEATURE(thread_sanitizer)
 constexpr bool kIsInstrumented = true;
 #else
 constexpr bool kIsInstrumented = false;
