@@ -144,7 +144,7 @@ std::vector<CLI::Option*> add_compression_options(CLI::App& command, Compression
       command.add_flag("--dictionary", options.train_dictionary, "train a dictionary for zstd")
           ->needs(level);
   CLI::Option* const block_rows =
-      command.add_option("--block-rows", options.block_rows, "rows per block; 0: about 16 KiB")
+      command.add_option("--block-rows", options.block_rows, "rows per block; 0: 8 to 16 KiB")
           ->check(CLI::Range(std::size_t{0}, std::size_t{65536}))
           ->capture_default_str();
   return {encoding, level, dictionary, block_rows};

@@ -18,7 +18,7 @@ namespace cairn::storage {
 namespace {
 
 // Blocks have at least so many bytes, which keeps their 8-byte checksums below 0.1 % of them; what
-// is smaller than raw can afford more.
+// is smaller than raw can afford more, and what is unpacked whole for one row better is small.
 constexpr std::size_t kRawBlockBytes = 16384;
 constexpr std::size_t kBlockBytes = 8192;
 // Rows of a block with a mean of its own.
@@ -288,7 +288,7 @@ unsigned SegmentEncoder::block_rows_log2(VectorEncoding encoding, bool is_unpack
   const std::size_t raw_row = dim_ * sizeof(float);
   const std::size_t row =
       encoding == VectorEncoding::exponent ? raw_row : coded_row_bytes(encoding, dim_);
-  const bool is_large = encoding == VectorEncoding::float32 || is_unpacked_whole;
+  const bool is_large = encoding == VectorEncoding::float32 && !is_unpacked_whole;
   const std::size_t bytes = is_large ? kRawBlockBytes : kBlockBytes;
   std::size_t wanted = (bytes + row - 1) / row;
   if (encoding == VectorEncoding::delta16) wanted = kDeltaBlockRows;

@@ -46,7 +46,7 @@ struct CompressionOptions {
   /// With zstd: a dictionary, trained on a sample of blocks and stored in the file. Pays for small
   /// blocks.
   bool train_dictionary = false;
-  std::size_t block_rows = 0;  ///< rows per block, rounded up to a power of two; 0: about 16 KiB
+  std::size_t block_rows = 0;  ///< rows per block, rounded up to a power of two; 0: 8 to 16 KiB
   unsigned threads = 0;        ///< that encode; 0: all cores
 };
 
