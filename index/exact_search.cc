@@ -16,7 +16,6 @@
 namespace cairn {
 namespace {
 
-using index::cosine_distance;
 using index::inner_product_distance;
 
 // A tile of base rows stays in L2 while a block of queries, a share of L2 too, passes over it.
@@ -66,6 +65,8 @@ class NearestHeap {
     if (heap_.size() == capacity_) worst_ = heap_.front().distance;
   }
 
+  // What the distance of the next hit must stay below.
+  float worst() const noexcept { return worst_; }
   const std::vector<Neighbor>& hits() const noexcept { return heap_; }
 
  private:
@@ -74,16 +75,22 @@ class NearestHeap {
   std::vector<Neighbor> heap_;
 };
 
-// Euclidean norms of all rows, as metric_distances() would take them.
-std::vector<float> row_norms(MatrixView vectors, unsigned threads) {
+// Inverse Euclidean norms of all rows.
+std::vector<float> inverse_norms(MatrixView vectors, unsigned threads) {
   std::vector<float> norms(vectors.rows);
   base::parallel_chunks(
       vectors.rows, kMaxTileRows, threads, [&](std::size_t begin, std::size_t end, unsigned) {
         for (std::size_t row = begin; row < end; ++row) {
-          norms[row] = std::sqrt(index::squared_norm(vectors.row(row), vectors.dim));
+          norms[row] = 1.0f / std::sqrt(index::squared_norm(vectors.row(row), vectors.dim));
         }
       });
   return norms;
+}
+
+// How far a cosine of float32 sums may be off: three sums over dim terms in 16 lanes, two roots,
+// two reciprocals and two products.
+float cosine_rounding(std::size_t dim) {
+  return (2 * (static_cast<float>(dim) / 16 + 8) + 8) * 0x1p-24f;
 }
 
 class BruteForce {
@@ -98,8 +105,8 @@ class BruteForce {
         progress_("exact search", queries.rows,
                   static_cast<double>(queries.rows) * static_cast<double>(base.rows), on_query) {
     if (metric == Metric::cosine) {
-      base_norms_ = row_norms(base, threads);
-      query_norms_ = row_norms(queries, threads);
+      base_norms_ = inverse_norms(base, threads);
+      query_norms_ = inverse_norms(queries, threads);
     }
   }
 
@@ -136,7 +143,12 @@ class BruteForce {
       const std::size_t n = std::min(tile_, base_.rows - first_row);
       fill_distances(first_query, m, first_row, n, values.data());
       for (std::size_t i = 0; i < m; ++i) {
-        heaps[i].offer_run(values.data() + i * n, n, first_row);
+        const float* const line = values.data() + i * n;
+        if (metric_ == Metric::cosine) {
+          offer_precise(first_query + i, line, n, first_row, heaps[i]);
+        } else {
+          heaps[i].offer_run(line, n, first_row);
+        }
       }
       progress_.advance(m * n);
     }
@@ -157,12 +169,35 @@ class BruteForce {
       for (std::size_t i = 0; i < m * n; ++i) values[i] = inner_product_distance(values[i]);
       return;
     }
+    // What the distance is at least.
+    const float rounding = cosine_rounding(base_.dim);
     for (std::size_t i = 0; i < m; ++i) {
       const float query_norm = query_norms_[first_query + i];
       float* const line = values + i * n;
       for (std::size_t j = 0; j < n; ++j) {
-        line[j] = cosine_distance(line[j], query_norm, base_norms_[first_row + j]);
+        line[j] = 1 - line[j] * (query_norm * base_norms_[first_row + j]) - rounding;
       }
+    }
+  }
+
+  // Offers the rows whose lower bounds may win, by the distances that they really have: few, but
+  // for rows that are all about as near.
+  void offer_precise(std::size_t query, const float* bounds, std::size_t count,
+                     std::size_t first_row, NearestHeap& heap) const {
+    constexpr std::size_t kChunk = 32;
+    const float* const values = queries_.row(query);
+    const double norm2 = index::precise_squared_norm(values, base_.dim);
+    std::uint32_t rows[kChunk];
+    float distances[kChunk];
+    for (std::size_t i = 0; i < count;) {
+      std::size_t chosen = 0;
+      for (; i < count && chosen < kChunk; ++i) {
+        rows[chosen] = static_cast<std::uint32_t>(i);
+        chosen += bounds[i] < heap.worst() ? 1 : 0;
+      }
+      index::metric_distances(metric_, values, norm2, base_.row(first_row), base_.dim, rows, chosen,
+                              base_.dim, distances);
+      for (std::size_t j = 0; j < chosen; ++j) heap.offer(distances[j], first_row + rows[j]);
     }
   }
 
@@ -193,9 +228,9 @@ class BruteForce {
   Metric metric_;
   unsigned threads_;
   index::QueryProgress progress_;
-  std::size_t block_ = 0;  // queries that pass over a tile together
-  std::size_t tile_ = 0;   // rows
-  std::vector<float> base_norms_;
+  std::size_t block_ = 0;          // queries that pass over a tile together
+  std::size_t tile_ = 0;           // rows
+  std::vector<float> base_norms_;  // inverse, under cosine
   std::vector<float> query_norms_;
 };
 

@@ -17,6 +17,9 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 // Vectors read at once: enough to keep a slow store busy, and the margin over k of the first read.
 constexpr std::size_t kReadChunk = 1024;
 constexpr std::size_t kReadMargin = 8;
+// Where ties do not matter, reads stop after this many times as many as it took to find the
+// results.
+constexpr std::size_t kTieReads = 8;
 // Of each vector this much is asked for ahead: the processor follows from there.
 constexpr std::size_t kMaxPrefetchBytes = 1024;
 
@@ -27,7 +30,7 @@ void Reranker::start(const IndexData& data, const VectorStore& store, const floa
   data_ = &data;
   store_ = &store;
   query_ = query;
-  query_norm_ = data.metric() == Metric::cosine ? std::sqrt(squared_norm(query, data.dim())) : 0;
+  query_norm2_ = data.metric() == Metric::cosine ? precise_squared_norm(query, data.dim()) : 0;
   request_ = request;
   k_ = request.k;
   results_.clear();
@@ -55,7 +58,9 @@ void Reranker::tighten(QueryState& state) {
   sort_candidates(state);
   const std::size_t count = std::min(batch, sorted_rows_.size());
   read({sorted_rows_.data(), count}, state.stats);
-  state.threshold.lower_to(exact_threshold(state));
+  if (results_.size() == k_) {
+    state.threshold.lower_to(state.code.distance_map.to_frame(results_.back().distance));
+  }
   std::size_t kept = 0;
   for (std::size_t i = count; i < sorted_rows_.size(); ++i) {
     if (!(sorted_lower_[i] < state.threshold.value())) break;
@@ -96,14 +101,22 @@ void Reranker::finish_fixed(QueryState& state) {
 void Reranker::finish_by_bounds(QueryState& state) {
   const std::span<const std::uint32_t> rows = sorted_rows_;
   std::size_t chunk = k_ + kReadMargin;
+  std::size_t last_gain = 0;  // reads before the k-th distance last became less
+  float kth = kInfinity;
   for (std::size_t begin = 0; begin < rows.size();) {
+    if (results_.size() == k_ && results_.back().distance < kth) {
+      kth = results_.back().distance;
+      last_gain = begin;
+    }
+    // Reads without a gain become likelier the more were read, but not so many times as many.
+    if (request_.leaves_ties && begin > kTieReads * (k_ + last_gain)) return;
     const float limit = exact_threshold(state);
     std::size_t end = begin;
     while (end < rows.size() && end - begin < chunk && sorted_lower_[end] < limit) ++end;
     if (end == begin || (begin != 0 && is_late(state.stats))) return;
     read(rows.subspan(begin, end - begin), state.stats);
     begin = end;
-    chunk = std::max(kReadMargin, k_ / 4);
+    chunk = std::max({kReadMargin, k_ / 4, begin / 8});
   }
 }
 
@@ -216,7 +229,6 @@ void Reranker::compute_distances(std::span<const std::uint32_t> rows, SearchStat
   // The first rows of finish() may be announced already.
   if (std::exchange(announced_, 0) != count) announce(rows);
   distances_.resize(count);
-  norms_.resize(count);
   for (const std::uint32_t row : rows_) data_->prefetch_id(row);
   const float* base = store_->contiguous();
   const std::uint32_t* places = rows_.data();
@@ -226,8 +238,8 @@ void Reranker::compute_distances(std::span<const std::uint32_t> rows, SearchStat
     base = fetched_.data();
     places = nullptr;
   }
-  metric_distances(data_->metric(), query_, query_norm_, base, dim, places, count, dim,
-                   norms_.data(), distances_.data());
+  metric_distances(data_->metric(), query_, query_norm2_, base, dim, places, count, dim,
+                   distances_.data());
   stats.vectors_read += count;
   stats.vector_bytes_read += count * dim * sizeof(float);
 }
@@ -256,8 +268,7 @@ void Reranker::add_results(std::size_t count) {
 }
 
 float Reranker::exact_threshold(const QueryState& state) const {
-  return results_.size() < k_ ? kInfinity
-                              : state.code.distance_map.to_frame(results_.back().distance);
+  return results_.size() < k_ ? kInfinity : state.threshold_of(results_.back().distance);
 }
 
 }  // namespace cairn::index

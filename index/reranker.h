@@ -65,7 +65,7 @@ class Reranker {
   const IndexData* data_ = nullptr;
   const VectorStore* store_ = nullptr;
   const float* query_ = nullptr;
-  float query_norm_ = 0;
+  double query_norm2_ = 0;  // under cosine
   SearchRequest request_;
   std::size_t k_ = 0;
 
@@ -81,7 +81,6 @@ class Reranker {
   Ranking ranking_;
   std::vector<std::uint32_t> rows_;
   std::vector<float> distances_;
-  std::vector<float> norms_;
   base::AlignedArray<float> fetched_;
 };
 

@@ -77,12 +77,11 @@ std::vector<int> read_labels(const std::filesystem::path& path,
 
 // Distances of all rows to a query, as users see them.
 void all_distances(const DataSet& data, const float* query, const std::vector<std::uint32_t>& rows,
-                   std::vector<float>& norms, std::vector<float>& out) {
+                   std::vector<double>& products, std::vector<float>& out) {
   const cairn::kernels::Kernels& kernels = cairn::kernels::active();
   const std::size_t dim = data.base.dim;
   const float* const base = data.base.values.data();
   out.resize(rows.size());
-  norms.resize(rows.size());
   switch (data.metric) {
     case Metric::l2:
       kernels.l2sq_rows(query, base, dim, rows.data(), rows.size(), dim, out.data());
@@ -92,13 +91,16 @@ void all_distances(const DataSet& data, const float* query, const std::vector<st
       for (float& value : out) value = -value;
       return;
     case Metric::cosine: {
-      kernels.dot_norm_rows(query, base, dim, rows.data(), rows.size(), dim, out.data(),
-                            norms.data());
-      float norm2 = 0;
-      kernels.dot_rows(query, query, dim, nullptr, 1, dim, &norm2);
-      const float norm = std::sqrt(norm2);
-      for (std::size_t i = 0; i < out.size(); ++i)
-        out[i] = 1 - out[i] / (norm * std::sqrt(norms[i]));
+      products.resize(2 * rows.size());
+      double* const dots = products.data();
+      double* const norms = dots + rows.size();
+      double dot = 0;
+      double norm = 0;
+      kernels.dot_norm_rows(query, query, dim, nullptr, 1, dim, &dot, &norm);
+      kernels.dot_norm_rows(query, base, dim, rows.data(), rows.size(), dim, dots, norms);
+      for (std::size_t i = 0; i < out.size(); ++i) {
+        out[i] = static_cast<float>(1 - dots[i] / std::sqrt(norm * norms[i]));
+      }
       return;
     }
   }
@@ -113,7 +115,7 @@ class ExactSearch {
  public:
   void search(const DataSet& data, const float* query, const std::vector<std::uint32_t>& rows,
               std::vector<VectorId>& found) {
-    all_distances(data, query, rows, norms_, distances_);
+    all_distances(data, query, rows, products_, distances_);
     const std::size_t count = std::min(kK, rows.size());
     order_.resize(rows.size());
     for (std::uint32_t i = 0; i < rows.size(); ++i) order_[i] = {distances_[i], rows[i]};
@@ -124,7 +126,7 @@ class ExactSearch {
   }
 
  private:
-  std::vector<float> norms_;
+  std::vector<double> products_;
   std::vector<float> distances_;
   std::vector<std::pair<float, std::uint32_t>> order_;
 };
@@ -151,9 +153,9 @@ std::vector<FilterKind> make_kinds(const DataSet& data) {
   for (std::uint32_t i = 0; i < all.size(); ++i) all[i] = i;
   std::vector<std::vector<std::uint32_t>> by_distance;
   for (std::size_t v = 0; v < kVariants; ++v) {
-    std::vector<float> norms;
+    std::vector<double> products;
     std::vector<float> distances;
-    all_distances(data, data.base.row(random() % data.base.rows), all, norms, distances);
+    all_distances(data, data.base.row(random() % data.base.rows), all, products, distances);
     by_distance.push_back(all);
     std::sort(by_distance.back().begin(), by_distance.back().end(), [&](auto a, auto b) {
       return distances[a] != distances[b] ? distances[a] < distances[b] : a < b;

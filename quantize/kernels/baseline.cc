@@ -79,16 +79,6 @@ void dot_rows(const float* query, const float* base, std::size_t stride, const s
   for (std::size_t i = 0; i < n; ++i) out[i] = dot(query, row_at(base, stride, rows, i), dim);
 }
 
-void dot_norm_rows(const float* query, const float* base, std::size_t stride,
-                   const std::uint32_t* rows, std::size_t n, std::size_t dim, float* dots,
-                   float* norms) noexcept {
-  for (std::size_t i = 0; i < n; ++i) {
-    const float* const x = row_at(base, stride, rows, i);
-    dots[i] = dot(query, x, dim);
-    norms[i] = dot(x, x, dim);
-  }
-}
-
 void l2sq_block(const float* queries, std::size_t m, const float* rows, std::size_t n,
                 std::size_t dim, float* out) noexcept {
   for (std::size_t j = 0; j < n; ++j) {

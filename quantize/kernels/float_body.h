@@ -135,24 +135,6 @@ void dot_rows(const float* query, const float* base, std::size_t stride, const s
   sum_rows<Product>(query, base, stride, rows, n, dim, out);
 }
 
-void dot_norm_rows(const float* query, const float* base, std::size_t stride,
-                   const std::uint32_t* rows, std::size_t n, std::size_t dim, float* dots,
-                   float* norms) noexcept {
-  const RowsAhead ahead(dim * sizeof(float));
-  for (std::size_t i = 0; i < n; ++i) {
-    // The row is its own second query, so its norm goes through the scheme of dot_rows(x, x).
-    const float* const x[1] = {row_at(base, stride, rows, i)};
-    const float* const next[1] = {row_at(base, stride, rows, ahead.row_after(i, n))};
-    const float* const q[2] = {query, x[0]};
-    float totals[2];
-    Tile<Product, 2, 1> tile;
-    tile.run<true>(q, x, next, dim);
-    tile.totals(totals);
-    dots[i] = totals[0];
-    norms[i] = totals[1];
-  }
-}
-
 // AVX-512 has the registers for 4 x 3 pairs of accumulators, AVX2 for 3 x 2.
 constexpr std::size_t kTileQueries = kWidth == 16 ? 4 : 3;
 constexpr std::size_t kTileRows = kWidth == 16 ? 3 : 2;

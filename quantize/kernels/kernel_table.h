@@ -101,10 +101,12 @@ struct Kernels {
   // out[i] = <q, x>
   void (*dot_rows)(const float* query, const float* base, std::size_t stride,
                    const std::uint32_t* rows, std::size_t n, std::size_t dim, float* out) noexcept;
-  // dots[i] = <q, x>, norms[i] = <x, x>; bit-identical to dot_rows(query) and dot_rows(x, x).
+  // dots[i] = <q, x>, norms[i] = <x, x>, in double precision: products are exact, and the order of
+  // sums is the same on every instruction set, so all give the same bits. With q = x the two are
+  // equal.
   void (*dot_norm_rows)(const float* query, const float* base, std::size_t stride,
-                        const std::uint32_t* rows, std::size_t n, std::size_t dim, float* dots,
-                        float* norms) noexcept;
+                        const std::uint32_t* rows, std::size_t n, std::size_t dim, double* dots,
+                        double* norms) noexcept;
   // Brute force: queries [m, dim] x rows [n, dim] dense -> out [m, n], row-major, each value
   // bit-identical to l2sq_rows / dot_rows. Register-blocked over queries and rows.
   void (*l2sq_block)(const float* queries, std::size_t m, const float* rows, std::size_t n,

@@ -42,10 +42,9 @@ Rows coarse_rows(std::size_t rows, std::size_t dim, std::uint64_t seed) {
 // All distances of one query by the rerank's own function, sorted.
 std::vector<Neighbor> sorted_by_rerank(MatrixView base, const float* query, Metric metric) {
   std::vector<float> distances(base.rows);
-  std::vector<float> scratch(base.rows);
-  const float norm = std::sqrt(index::squared_norm(query, base.dim));
-  index::metric_distances(metric, query, norm, base.data, base.dim, nullptr, base.rows, base.dim,
-                          scratch.data(), distances.data());
+  const double norm2 = index::precise_squared_norm(query, base.dim);
+  index::metric_distances(metric, query, norm2, base.data, base.dim, nullptr, base.rows, base.dim,
+                          distances.data());
   std::vector<Neighbor> all;
   for (std::size_t row = 0; row < base.rows; ++row) all.push_back({row, distances[row]});
   std::sort(all.begin(), all.end());

@@ -45,7 +45,8 @@ TEST_P(FloatKernels, RowsAgreeWithScalarTwin) {
   for (const std::size_t dim : kDims) {
     for (const std::size_t n : kCounts) {
       const Fixture f(dim, 20, n);
-      std::vector<float> distances(n + 1, -7), dots(n + 1, -7), both(n + 1, -7), norms(n + 1, -7);
+      std::vector<float> distances(n + 1, -7), dots(n + 1, -7);
+      std::vector<double> both(n + 1, -7), norms(n + 1, -7);
       kernels().l2sq_rows(f.query.data(), f.base(), f.stride, f.rows.data(), n, dim,
                           distances.data());
       kernels().dot_rows(f.query.data(), f.base(), f.stride, f.rows.data(), n, dim, dots.data());
@@ -58,14 +59,18 @@ TEST_P(FloatKernels, RowsAgreeWithScalarTwin) {
         EXPECT_NEAR(dots[i], scalar::dot(q, f.row(i), dim),
                     tolerance(dim, scalar::dot_magnitude(q, f.row(i), dim)));
         const double norm = scalar::dot(f.row(i), f.row(i), dim);
-        EXPECT_NEAR(norms[i], norm, tolerance(dim, norm));
-        EXPECT_EQ(both[i], dots[i]);
-        float self = 0;
+        EXPECT_NEAR(norms[i], norm, 1e-15 * norm * static_cast<double>(dim));
+        EXPECT_NEAR(both[i], scalar::dot(q, f.row(i), dim),
+                    1e-15 * static_cast<double>(dim) * scalar::dot_magnitude(q, f.row(i), dim));
+        double self = 0;
+        double self_norm = 0;
         const std::uint32_t row = f.rows[i];
-        kernels().dot_rows(f.row(i), f.base(), f.stride, &row, 1, dim, &self);
+        kernels().dot_norm_rows(f.row(i), f.base(), f.stride, &row, 1, dim, &self, &self_norm);
         EXPECT_EQ(norms[i], self);
+        EXPECT_EQ(norms[i], self_norm);
       }
-      for (const auto& out : {distances, dots, both, norms}) EXPECT_EQ(out[n], -7);
+      for (const auto& out : {distances, dots}) EXPECT_EQ(out[n], -7);
+      for (const auto& out : {both, norms}) EXPECT_EQ(out[n], -7);
     }
   }
 }
