@@ -54,7 +54,7 @@ void BatchSearcher::search(
 void BatchSearcher::start(const IndexData& data, MatrixView queries, const SearchRequest& request) {
   count_ = queries.rows;
   request_ = request;
-  deviations_ = Deviations(data, request);
+  deviations_ = deviations_of(data, request);
   if (states_.size() < count_) states_.resize(count_);
   for (std::size_t q = 0; q < count_; ++q) {
     QueryState& state = states_[q];
@@ -98,8 +98,8 @@ void BatchSearcher::scan_by_leaf(const IndexData& data) {
   probes_.reserve_discarding(count_);
   for (std::size_t q = 0; q < count_; ++q) {
     const quantize::QueryCode& code = states_[q].code;
-    probes_[q] = {code.scan_query(0), code.refine_query(), code.table_variance,
-                  states_[q].threshold.value()};
+    probes_[q] = {code.scan_query(0), code.refine_query(), states_[q].threshold.value(),
+                  code.errors};
   }
   for (auto& side : survivors_) {
     for (Survivors& survivors : side) survivors.reserve(Survivors::room_for_leaf(data));
@@ -161,11 +161,11 @@ void BatchSearcher::scan_leaf(const IndexData& data, std::span<const Visit> visi
   kernels::ScanTask tasks[kLeafQueries];
   for (std::size_t i = 0; i < visits.size(); ++i) {
     const Probe& probe = probes_[visits[i].query];
-    const float slack =
-        scan_slack(deviations_.scan, list, visits[i].squared_distance, probe.table_variance);
+    const LeafBounds bounds =
+        leaf_bounds(data, probe.errors, deviations_, list, visits[i].squared_distance);
     Survivors& survivors = survivors_[side][i];
-    tasks[i] = {{probe.scan.table, probe.scan.step, probe.scan.offset + slack},
-                visits[i].squared_distance,
+    tasks[i] = {{probe.scan.table, probe.scan.step, probe.scan.offset + bounds.scan_slack},
+                bounds.base,
                 probe.threshold,
                 survivors.rows.data(),
                 survivors.lower.data(),
@@ -191,8 +191,8 @@ void BatchSearcher::take_survivors(const IndexData& data, std::span<const Visit>
     const Probe& probe = probes_[visits[i].query];
     if (data.refine_code_bits() != 0) {
       const ListEntry& list = data.lists[visits[i].list];
-      survivors.set_bounds(0, visits[i].squared_distance,
-                           refine_spread(deviations_.refine, list, visits[i].squared_distance));
+      survivors.set_bounds(
+          0, leaf_bounds(data, probe.errors, deviations_, list, visits[i].squared_distance));
       append_refined(data, probe.refine, survivors, probe.threshold, found_);
     } else {
       append_unrefined(request_, survivors, found_);

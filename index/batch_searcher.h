@@ -54,8 +54,8 @@ class BatchSearcher {
   struct alignas(64) Probe {
     kernels::ScanQuery scan;
     kernels::RefineQuery refine;
-    float table_variance;
     float threshold;
+    quantize::QueryErrors errors;
   };
   static_assert(sizeof(Probe) == 64);
 

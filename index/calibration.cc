@@ -178,6 +178,9 @@ Calibration calibrate_with(const IndexData& data, const QuerySamples& samples, b
     append_rules(data, samples, depth, calibration.stops);
   }
   calibration.profile.push_back(profile_of(samples.queries, from_rows));
+  if (samples.navigation_width > 1) {
+    calibration.profile[0].navigation_width = samples.navigation_width;
+  }
   return calibration;
 }
 
@@ -321,15 +324,15 @@ CalibratedStop stop_for(const IndexData& data, float target_recall, std::size_t 
   stop.rule.limit = points.at([](const StopEntry& e) { return e.limit; });
   if (curves.beyond != 1) stop.rule.limit += std::log(curves.beyond);
   stop.mean_leaves = points.at([](const StopEntry& e) { return e.mean_leaves; }) * curves.beyond;
-  constexpr double kShareOfMean = 1.5;
-  const double first = kShareOfMean * static_cast<double>(stop.mean_leaves) + 2;
-  stop.first_leaves = static_cast<std::size_t>(std::min(first, static_cast<double>(leaves)));
+  stop.first_leaves = std::min(first_leaves_for(std::min(static_cast<double>(stop.mean_leaves),
+                                                         static_cast<double>(leaves))),
+                               leaves);
   return stop;
 }
 
 float estimated_recall(const IndexData& data, const QueryState& query) {
   if (query.request.has_open_budget() || query.done == 0) return 0;
-  if (query.done == data.num_leaves()) return 1;
+  if (query.done == data.num_leaves()) return query.deviations.is_certain ? 1 : kRecalls.back();
   if (data.stops.empty()) return 0;
   const Enclosing<StopEntry> curves(data.stops, query.request.k);
   const StopRule rule{

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 
 #include "cairn/types.h"
@@ -14,6 +15,14 @@ namespace cairn::index {
 
 // How many entries each table of a calibration has, if it has any.
 inline constexpr std::size_t kCalibrationEntries = 33;
+
+// How many leaves a query looks for first that is expected to scan so many.
+inline std::size_t first_leaves_for(double mean_leaves) {
+  return static_cast<std::size_t>(1.5 * mean_leaves + 2);
+}
+
+// How much wider than usual calibration lets navigation become.
+inline constexpr std::uint32_t kMostNavigationWidth = 4096;
 
 // Measures, on a sample of the index's own rows (each left out of its own results) or on queries
 // that passed validation, where the leaves of true neighbours are among a query's leaves: how far

@@ -161,6 +161,9 @@ index::SearchRequest resolve(const index::IndexData& data, const SearchOptions& 
     request.rerank = static_cast<std::size_t>(
         std::clamp(wanted, static_cast<double>(request.k), static_cast<double>(data.rows())));
   }
+  // Nothing may be lost where everything is looked at.
+  request.is_certain =
+      options.probes != 0 ? options.probes >= data.num_leaves() : options.target_recall >= 1;
   request.threads = base::resolve_threads(options.threads);
   request.max_distance = options.max_distance;
   // The k-th upper bound, which bounds are measured against elsewhere, leaves room that a distance

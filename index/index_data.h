@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -19,6 +20,9 @@ namespace cairn::index {
 // The structures below lie in files as they lie in memory (docs/format.md, "Index sections").
 static_assert(std::endian::native == std::endian::little);
 
+// What a unit of centroids has of centroid lows.
+inline constexpr float kLowUnits = 2048;
+
 // Node of the tree: a coded list. Its children are lists (inner node) or rows (leaf). Lists are
 // numbered level by level from the root, list 0; children of a list are contiguous.
 struct ListEntry {
@@ -28,7 +32,7 @@ struct ListEntry {
   std::uint32_t level = 0;  // 0: leaf
   float scan_sigma = 0;     // error scale of its children's binary codes (query_code.h)
   float refine_sigma = 0;   // and of their refine codes; 0 in inner nodes
-  std::uint32_t reserved = 0;
+  float refine_limit = 0;   // the largest of any one refine code; 0: not recorded
 };
 static_assert(sizeof(ListEntry) == 32);
 
@@ -77,8 +81,9 @@ struct QueryProfile {
   float least_norm = 0;  // to the mean of all rows
   float greatest_norm = 0;
   std::uint32_t queries = 0;
-  std::uint32_t from_rows = 0;  // 1: they were rows of the index
-  std::uint32_t reserved[2] = {};
+  std::uint32_t from_rows = 0;         // 1: they were rows of the index
+  std::uint32_t navigation_width = 0;  // see IndexData; 0: 1
+  std::uint32_t reserved = 0;
 };
 static_assert(sizeof(QueryProfile) == 32);
 
@@ -97,16 +102,21 @@ struct IndexData {
   std::span<const std::uint8_t> blocks;          // [blocks, block_bytes]
   std::span<const std::uint16_t> centroids;      // [lists - 1, padded_dim], of lists 1, 2, ...
   std::span<const float> centroid_scales;        // [lists - 1]
+  std::span<const std::uint16_t> centroid_lows;  // as centroids, or none: see decode_centroid()
   std::span<const std::uint8_t> refine_codes;    // [rows, refine_row_bytes]
   std::span<const std::uint32_t> row_ids;        // [rows], if ids_are_rows
   std::span<const std::uint64_t> ids;            // [rows], otherwise
   std::span<const std::uint32_t> id_order;       // [rows]: rows by ascending id
   std::span<const float> mean;                   // [lifted_dim]
+  std::span<const float> frame_scale;            // one, or none
   std::span<const std::uint8_t> rotation_signs;  // [Rotation::sign_bytes]
   std::span<const CalibrationEntry> calibration;
   std::span<const StopEntry> stops;
   std::span<const QueryProfile> profile;  // one, or none
   quantize::Frame frame;
+  // Navigation looks at so many times as many lists as is usual: more where estimates of centroids
+  // say little. Calibrated.
+  std::size_t navigation_width = 1;
 
   std::size_t rows() const noexcept { return parameters.rows; }
   std::size_t dim() const noexcept { return parameters.dim; }
@@ -124,6 +134,11 @@ struct IndexData {
   const std::uint8_t* block(std::uint64_t number) const noexcept {
     return blocks.data() + number * kernels::block_bytes(padded_dim());
   }
+  // The centre [padded_dim] of a list: the origin for the root, else its halves times its scale
+  // and, where rows are so near one another that the rounding of halves would matter, lows, halves
+  // too, of what the first ones lack, in units 2,048 times as small. `scratch` holds padded_dim
+  // floats.
+  void decode_centre(std::size_t list, float* centre, float* scratch) const noexcept;
   std::size_t num_leaves() const noexcept { return lists_per_level_[0]; }
   std::size_t num_lists(std::uint32_t level) const noexcept { return lists_per_level_[level]; }
   std::size_t max_leaf_size() const noexcept { return max_leaf_size_; }
@@ -145,10 +160,14 @@ struct IndexData {
   std::size_t row_of(VectorId id) const noexcept;
 
   // Borrows the tables.
-  void use(const Calibration& tables) noexcept {
-    calibration = tables.probes;
-    stops = tables.stops;
-    profile = tables.profile;
+  void use(const Calibration& tables) noexcept { use(tables.probes, tables.stops, tables.profile); }
+  void use(std::span<const CalibrationEntry> probes, std::span<const StopEntry> rules,
+           std::span<const QueryProfile> profiles) noexcept {
+    calibration = probes;
+    stops = rules;
+    profile = profiles;
+    navigation_width = 1;
+    if (!profiles.empty()) navigation_width = std::max(profiles[0].navigation_width, 1u);
   }
   // Derives `frame` and the counts of lists from the other members. Call once they are set.
   void attach();
@@ -165,11 +184,13 @@ struct OwnedIndexData {
   base::AlignedArray<std::uint8_t> blocks;
   base::AlignedArray<std::uint16_t> centroids;
   std::vector<float> centroid_scales;
+  base::AlignedArray<std::uint16_t> centroid_lows;
   base::AlignedArray<std::uint8_t> refine_codes;
   std::vector<std::uint32_t> row_ids;
   std::vector<std::uint64_t> ids;
   std::vector<std::uint32_t> id_order;
   std::vector<float> mean;
+  std::vector<float> frame_scale;
   std::vector<std::uint8_t> rotation_signs;
   Calibration calibration;
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -102,6 +103,15 @@ void check_finite(const storage::ContainerReader& reader, const char* what,
   }
 }
 
+void check_frame_scale(const storage::ContainerReader& reader, float scale) {
+  int exponent = 0;
+  if (std::isfinite(scale) && scale >= std::numeric_limits<float>::min() &&
+      std::frexp(scale, &exponent) == 0.5f) {
+    return;
+  }
+  corrupt(reader, "frame scale is " + std::to_string(scale) + "; expected a power of two");
+}
+
 void check_calibration(const storage::ContainerReader& reader,
                        std::span<const CalibrationEntry> entries) {
   for (std::size_t i = 0; i < entries.size(); ++i) {
@@ -136,6 +146,11 @@ void check_stops(const storage::ContainerReader& reader, const IndexData& data) 
     const float values[] = {profile.least_centroid_distance, profile.greatest_centroid_distance,
                             profile.least_norm, profile.greatest_norm};
     check_finite(reader, "query profile: value", values);
+    if (profile.navigation_width > kMostNavigationWidth) {
+      corrupt(reader, "query profile: navigation width is " +
+                          std::to_string(profile.navigation_width) + "; expected at most " +
+                          std::to_string(kMostNavigationWidth));
+    }
   }
 }
 
@@ -190,6 +205,7 @@ void IndexFileWriter::declare(const IndexData& data, std::size_t calibration_ent
   parameters_ = writer_.add_section(SectionType::index_parameters, sizeof(IndexParameters), 1);
   rotation_ = add(SectionType::rotation, data.rotation_signs);
   mean_ = add(SectionType::mean, data.mean);
+  if (!data.frame_scale.empty()) frame_scale_ = add(SectionType::frame_scale, data.frame_scale);
   lists_ = add(SectionType::lists, data.lists);
   centroid_scales_ = add(SectionType::centroid_scales, data.centroid_scales);
   calibration_ =
@@ -203,6 +219,9 @@ void IndexFileWriter::declare(const IndexData& data, std::size_t calibration_ent
                                 data.parameters.blocks * kernels::block_bytes(data.padded_dim()),
                                 kPageAlignment);
   centroids_ = add(SectionType::centroids, data.centroids, kPageAlignment);
+  if (!data.centroid_lows.empty()) {
+    centroid_lows_ = add(SectionType::centroid_lows, data.centroid_lows, kPageAlignment);
+  }
   if (data.refine_code_bits() != 0) {
     refine_codes_ = writer_.add_section(SectionType::refine_codes, data.refine_row_bytes(), rows,
                                         kPageAlignment);
@@ -247,6 +266,7 @@ void IndexFileWriter::write_tables(const IndexData& data) {
   write(parameters_, std::span<const IndexParameters>(&data.parameters, 1));
   write(rotation_, data.rotation_signs);
   write(mean_, data.mean);
+  if (!data.frame_scale.empty()) write(frame_scale_, data.frame_scale);
   write(lists_, data.lists);
   write(centroid_scales_, data.centroid_scales);
   write(calibration_, data.calibration);
@@ -255,6 +275,7 @@ void IndexFileWriter::write_tables(const IndexData& data) {
     write(profile_, data.profile);
   }
   write(centroids_, data.centroids);
+  if (!data.centroid_lows.empty()) write(centroid_lows_, data.centroid_lows);
   if (data.parameters.ids_are_rows != 0) {
     write(ids_, data.row_ids);
   } else {
@@ -297,6 +318,10 @@ IndexData load_index(const storage::ContainerReader& reader) {
                                                       quantize::Rotation::sign_bytes(padded_dim));
   data.mean = reader.elements<float>(SectionType::mean,
                                      quantize::Frame::lifted_dim(data.metric(), data.dim()));
+  if (reader.find(SectionType::frame_scale) != nullptr) {
+    data.frame_scale = reader.elements<float>(SectionType::frame_scale, std::uint64_t{1});
+    check_frame_scale(reader, data.frame_scale[0]);
+  }
   data.lists = reader.elements<ListEntry>(SectionType::lists, lists);
   data.centroid_scales = reader.elements<float>(SectionType::centroid_scales, lists - 1);
   data.calibration = reader.elements<CalibrationEntry>(SectionType::calibration);
@@ -305,8 +330,8 @@ IndexData load_index(const storage::ContainerReader& reader) {
   check_finite(reader, "centroid scale", data.centroid_scales);
   check_calibration(reader, data.calibration);
   if (reader.find(SectionType::stop_rules) != nullptr) {
-    data.stops = reader.elements<StopEntry>(SectionType::stop_rules);
-    data.profile = reader.elements<QueryProfile>(SectionType::query_profile);
+    data.use(data.calibration, reader.elements<StopEntry>(SectionType::stop_rules),
+             reader.elements<QueryProfile>(SectionType::query_profile));
     check_stops(reader, data);
   }
 
@@ -314,6 +339,10 @@ IndexData load_index(const storage::ContainerReader& reader) {
   data.blocks = reader.elements<std::uint8_t>(
       SectionType::blocks, data.parameters.blocks * kernels::block_bytes(padded_dim));
   data.centroids = reader.elements<std::uint16_t>(SectionType::centroids, (lists - 1) * padded_dim);
+  if (reader.find(SectionType::centroid_lows) != nullptr) {
+    data.centroid_lows =
+        reader.elements<std::uint16_t>(SectionType::centroid_lows, (lists - 1) * padded_dim);
+  }
   if (data.refine_code_bits() != 0) {
     data.refine_codes = refine_section(reader, data.refine_row_bytes(), rows);
   }
@@ -328,8 +357,9 @@ IndexData load_index(const storage::ContainerReader& reader) {
 }
 
 bool is_searched(const storage::SectionInfo& section) noexcept {
-  return section.type >= SectionType::index_parameters && section.type != SectionType::vectors &&
-         section.type < SectionType::coded_vectors;
+  return section.type == SectionType::centroid_lows ||
+         (section.type >= SectionType::index_parameters && section.type != SectionType::vectors &&
+          section.type < SectionType::coded_vectors);
 }
 
 }  // namespace cairn::index

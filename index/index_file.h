@@ -53,6 +53,8 @@ class IndexFileWriter {
   std::size_t calibration_ = 0;
   std::size_t stops_ = 0;
   std::size_t profile_ = 0;
+  std::size_t centroid_lows_ = 0;
+  std::size_t frame_scale_ = 0;
   std::size_t blocks_ = 0;
   std::size_t centroids_ = 0;
   std::size_t refine_codes_ = 0;  // 0: there are none

@@ -36,9 +36,9 @@ void Survivors::reserve(std::size_t room) {
   spread.reserve_discarding(room);
 }
 
-void Survivors::set_bounds(std::size_t first, float squared_distance, float leaf_spread) {
-  std::fill_n(base.data() + first, count - first, squared_distance);
-  std::fill_n(spread.data() + first, count - first, leaf_spread);
+void Survivors::set_bounds(std::size_t first, const LeafBounds& bounds) {
+  std::fill_n(base.data() + first, count - first, bounds.base);
+  std::fill_n(spread.data() + first, count - first, bounds.refine_spread);
 }
 
 void append_refined(const IndexData& data, const kernels::RefineQuery& query,
@@ -78,7 +78,7 @@ void LeafScanner::scan_group(const IndexData& data, const QueryState& query, std
   if (!query.has_refine) {
     append_unrefined(query.request, survivors_, out);
   } else if (query.threshold.is_open()) {
-    refine_best_first(data, query, out);
+    refine_best_first(data, query, query.margin(query.leaves[end - 1].squared_distance), out);
   } else {
     append_refined(data, query.code.refine_query(), survivors_, query.threshold.value(), out);
     codes_refined += survivors_.count;
@@ -88,45 +88,40 @@ void LeafScanner::scan_group(const IndexData& data, const QueryState& query, std
 void LeafScanner::scan_leaf(const IndexData& data, const QueryState& query, const RankedList& leaf,
                             const std::uint8_t* next) {
   const ListEntry& list = data.lists[leaf.list];
+  const LeafBounds bounds =
+      leaf_bounds(data, query.code.errors, query.deviations, list, leaf.squared_distance);
   const std::size_t known = survivors_.count;
   std::uint32_t* const rows = survivors_.rows.data() + known;
   float* const lower = survivors_.lower.data() + known;
   const std::size_t found = query.request.filter == nullptr
-                                ? scan_all(data, query, leaf, next, rows, lower)
-                                : scan_allowed(data, query, leaf, next, rows, lower);
+                                ? scan_all(data, query, list, bounds, next, rows, lower)
+                                : scan_allowed(data, query, list, bounds, next, rows, lower);
   survivors_.count += found;
   if (!query.has_refine) return;
-  survivors_.set_bounds(known, leaf.squared_distance,
-                        refine_spread(query.deviations.refine, list, leaf.squared_distance));
+  survivors_.set_bounds(known, bounds);
   if (query.threshold.is_open()) return;
   // They are scattered over memory: on their way while the next leaf is scanned.
   for (std::size_t i = 0; i < found; ++i) data.prefetch_refine_row(rows[i]);
 }
 
 std::size_t LeafScanner::scan_all(const IndexData& data, const QueryState& query,
-                                  const RankedList& leaf, const std::uint8_t* next,
-                                  std::uint32_t* rows, float* lower) {
-  const ListEntry& list = data.lists[leaf.list];
-  const float slack =
-      scan_slack(query.deviations.scan, list, leaf.squared_distance, query.code.table_variance);
+                                  const ListEntry& list, const LeafBounds& bounds,
+                                  const std::uint8_t* next, std::uint32_t* rows, float* lower) {
   codes_scanned += list.num_children;
-  return kernels::active().scan_blocks(data.block(list.first_block), list.num_children,
-                                       query.code.scan_query(slack), data.padded_dim(),
-                                       leaf.squared_distance, query.threshold.value(),
-                                       list.first_child, next, rows, lower);
+  return kernels::active().scan_blocks(
+      data.block(list.first_block), list.num_children, query.code.scan_query(bounds.scan_slack),
+      data.padded_dim(), bounds.base, query.threshold.value(), list.first_child, next, rows, lower);
 }
 
 // Blocks without allowed rows are passed over; of the others all rows are scanned, and those that
 // survive are asked for in the masks.
 std::size_t LeafScanner::scan_allowed(const IndexData& data, const QueryState& query,
-                                      const RankedList& leaf, const std::uint8_t* next,
-                                      std::uint32_t* rows, float* lower) {
+                                      const ListEntry& list, const LeafBounds& bounds,
+                                      const std::uint8_t* next, std::uint32_t* rows, float* lower) {
   constexpr std::size_t kBlock = kernels::kBlockSize;
   const kernels::Kernels& k = kernels::active();
-  const ListEntry& list = data.lists[leaf.list];
   const std::span<const std::uint32_t> masks = query.request.filter->masks(list);
-  const kernels::ScanQuery scan = query.code.scan_query(
-      scan_slack(query.deviations.scan, list, leaf.squared_distance, query.code.table_variance));
+  const kernels::ScanQuery scan = query.code.scan_query(bounds.scan_slack);
   std::size_t found = 0;
   for (std::size_t begin = 0; begin < masks.size();) {
     if (masks[begin] == 0) {
@@ -140,7 +135,7 @@ std::size_t LeafScanner::scan_allowed(const IndexData& data, const QueryState& q
     const auto first = static_cast<std::uint32_t>(list.first_child + begin * kBlock);
     const std::size_t passed =
         k.scan_blocks(data.block(list.first_block + begin), count, scan, data.padded_dim(),
-                      leaf.squared_distance, query.threshold.value(), first,
+                      bounds.base, query.threshold.value(), first,
                       end == masks.size() ? next : data.block(list.first_block + end), rows + found,
                       lower + found);
     codes_scanned += count;
@@ -152,7 +147,7 @@ std::size_t LeafScanner::scan_allowed(const IndexData& data, const QueryState& q
 
 // Before there is a threshold, the most promising survivors go first, and the others are measured
 // against what these give.
-void LeafScanner::refine_best_first(const IndexData& data, const QueryState& query,
+void LeafScanner::refine_best_first(const IndexData& data, const QueryState& query, float margin,
                                     Candidates& out) {
   const Threshold& threshold = query.threshold;
   const std::size_t first = threshold.k() + kFirstMargin;
@@ -164,7 +159,7 @@ void LeafScanner::refine_best_first(const IndexData& data, const QueryState& que
   }
   refine_between(data, query, -kInfinity, cut, threshold.value(), out);
   if (cut == kInfinity) return;
-  const float limit = threshold.value_with(std::span(out.upper).subspan(known), uppers_);
+  const float limit = threshold.value_with(std::span(out.upper).subspan(known), margin, uppers_);
   refine_between(data, query, cut, limit, limit, out);
 }
 

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -9,6 +8,7 @@
 #include "base/aligned_buffer.h"
 #include "base/raw_vector.h"
 #include "index/index_data.h"
+#include "index/leaf_bounds.h"
 #include "index/query_state.h"
 
 namespace cairn::index {
@@ -17,8 +17,8 @@ namespace cairn::index {
 struct Survivors {
   base::AlignedArray<std::uint32_t> rows;
   base::AlignedArray<float> lower;   // the first stage's bounds
-  base::AlignedArray<float> base;    // squared distance of the query to the leaf's centre
-  base::AlignedArray<float> spread;  // see kernels::refine_rows
+  base::AlignedArray<float> base;    // of the leaf's bounds
+  base::AlignedArray<float> spread;  // the same
   std::size_t count = 0;
 
   // What a scan of one leaf may write.
@@ -27,21 +27,8 @@ struct Survivors {
   }
   void reserve(std::size_t room);
   // Sets base and spread of the survivors from `first` on.
-  void set_bounds(std::size_t first, float squared_distance, float leaf_spread);
+  void set_bounds(std::size_t first, const LeafBounds& bounds);
 };
-
-// What is added to a query's offset to turn estimates of a leaf's children into lower bounds.
-inline float scan_slack(float deviations, const ListEntry& leaf, float squared_distance,
-                        float table_variance) noexcept {
-  const float variance = squared_distance * leaf.scan_sigma * leaf.scan_sigma;
-  return deviations * std::sqrt(variance + table_variance);
-}
-
-// The `spread` of kernels::refine_rows.
-inline float refine_spread(float deviations, const ListEntry& leaf,
-                           float squared_distance) noexcept {
-  return -deviations * std::sqrt(squared_distance) * leaf.refine_sigma;
-}
 
 // The second stage: appends the survivors whose bounds stay below the threshold.
 void append_refined(const IndexData& data, const kernels::RefineQuery& query,
@@ -66,11 +53,14 @@ class LeafScanner {
  private:
   void scan_leaf(const IndexData& data, const QueryState& query, const RankedList& leaf,
                  const std::uint8_t* next);
-  std::size_t scan_all(const IndexData& data, const QueryState& query, const RankedList& leaf,
-                       const std::uint8_t* next, std::uint32_t* rows, float* lower);
-  std::size_t scan_allowed(const IndexData& data, const QueryState& query, const RankedList& leaf,
-                           const std::uint8_t* next, std::uint32_t* rows, float* lower);
-  void refine_best_first(const IndexData& data, const QueryState& query, Candidates& out);
+  std::size_t scan_all(const IndexData& data, const QueryState& query, const ListEntry& list,
+                       const LeafBounds& bounds, const std::uint8_t* next, std::uint32_t* rows,
+                       float* lower);
+  std::size_t scan_allowed(const IndexData& data, const QueryState& query, const ListEntry& list,
+                           const LeafBounds& bounds, const std::uint8_t* next, std::uint32_t* rows,
+                           float* lower);
+  void refine_best_first(const IndexData& data, const QueryState& query, float margin,
+                         Candidates& out);
   void refine_between(const IndexData& data, const QueryState& query, float above, float limit,
                       float threshold, Candidates& out);
 

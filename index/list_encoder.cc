@@ -8,20 +8,6 @@
 #include "quantize/kernels/kernels.h"
 
 namespace cairn::index {
-namespace {
-
-void decode_centre(const OwnedIndexData& data, std::size_t list, std::size_t padded_dim,
-                   float* centre) {
-  if (list == 0) {
-    std::fill(centre, centre + padded_dim, 0.0f);
-    return;
-  }
-  kernels::active().decode_half(data.centroids.data() + (list - 1) * padded_dim,
-                                data.centroid_scales[list - 1], padded_dim, centre);
-}
-
-}  // namespace
-
 ListEncoder::ListEncoder(std::size_t padded_dim, unsigned refine_code_bits)
     : padded_dim_(padded_dim),
       refine_code_bits_(refine_code_bits),
@@ -36,6 +22,9 @@ void ListEncoder::begin(const float* centre, std::uint8_t* blocks, std::uint8_t*
   count_ = 0;
   scan_variance_ = 0;
   refine_variance_ = 0;
+  refine_limit_ = 0;
+  squares_ = 0;
+  largest_square_ = 0;
 }
 
 void ListEncoder::add(const float* child) {
@@ -46,6 +35,9 @@ void ListEncoder::add(const float* child) {
   quantize::put_into_block(bits_.data(), binary, padded_dim_, count_ % kernels::kBlockSize, block);
   scan_variance_ += static_cast<double>(binary.sigma) * static_cast<double>(binary.sigma);
 
+  squares_ += static_cast<double>(binary.squared_norm);
+  largest_square_ = std::max(largest_square_, static_cast<double>(binary.squared_norm));
+
   if (refine_rows_ != nullptr) {
     std::uint8_t* row =
         refine_rows_ + count_ * quantize::refine_row_bytes(padded_dim_, refine_code_bits_);
@@ -55,24 +47,34 @@ void ListEncoder::add(const float* child) {
     std::memcpy(row, &refine.add, sizeof(float));
     std::memcpy(row + sizeof(float), &refine.scale, sizeof(float));
     refine_variance_ += static_cast<double>(refine.sigma) * static_cast<double>(refine.sigma);
+    refine_limit_ = std::max(refine_limit_, refine.limit);
   }
   ++count_;
 }
 
-float ListEncoder::scan_sigma() const {
-  return count_ == 0 ? 0
-                     : static_cast<float>(std::sqrt(scan_variance_ / static_cast<double>(count_)));
-}
+float ListEncoder::scan_sigma() const { return error_scale(scan_variance_); }
 
-float ListEncoder::refine_sigma() const {
-  return count_ == 0
-             ? 0
-             : static_cast<float>(std::sqrt(refine_variance_ / static_cast<double>(count_)));
+float ListEncoder::refine_sigma() const { return error_scale(refine_variance_); }
+
+// A row far from all others draws the centre away from these by its distance over their number.
+// Once that is a good part of their residuals, these point the same way, have like codes, and codes
+// err alike: the odds of one row are those of all. Then errors must be out of reach.
+float ListEncoder::error_scale(double variance) const {
+  constexpr double kSharedPart = 0.05;  // of the squares of the residuals
+  constexpr double kOutOfReach = 4;
+  if (count_ == 0) return 0;
+  const auto count = static_cast<double>(count_);
+  const double others = (squares_ - largest_square_) / count;
+  const bool is_shared = count_ > 2 && largest_square_ > kSharedPart * count * count * others;
+  return static_cast<float>((is_shared ? kOutOfReach : 1) * std::sqrt(variance / count));
 }
 
 quantize::Frame frame_of(const OwnedIndexData& data) {
-  return {static_cast<Metric>(data.parameters.metric), data.parameters.dim,
-          data.parameters.max_norm, data.mean, data.rotation_signs};
+  return {static_cast<Metric>(data.parameters.metric),
+          data.parameters.dim,
+          {data.parameters.max_norm, data.frame_scale.empty() ? 1.0f : data.frame_scale[0]},
+          data.mean,
+          data.rotation_signs};
 }
 
 std::size_t refine_row_bytes(const OwnedIndexData& data) {
@@ -84,6 +86,7 @@ void encode_lists(OwnedIndexData& data, ListRange range, const RowAt& row_at, Co
                   unsigned threads, Progress& progress) {
   if (range.begin == range.end) return;
   const quantize::Frame frame = frame_of(data);
+  const IndexData view = data.view();  // of centroids
   const std::size_t padded_dim = frame.padded_dim();
   const std::size_t refine_row = refine_row_bytes(data);
   const std::uint64_t first_block = data.lists[range.begin].first_block;
@@ -97,10 +100,11 @@ void encode_lists(OwnedIndexData& data, ListRange range, const RowAt& row_at, Co
     std::vector<float> centre(padded_dim);
     std::vector<float> lifted(frame.lifted_dim());
     std::vector<float> child(padded_dim);
+    std::vector<float> scratch(padded_dim);
     for (std::size_t i = range.begin + begin; i < range.begin + end; ++i) {
       ListEntry& list = data.lists[i];
       const bool is_leaf = list.level == 0;
-      decode_centre(data, i, padded_dim, centre.data());
+      view.decode_centre(i, centre.data(), scratch.data());
       encoder.begin(
           centre.data(),
           target.blocks + (list.first_block - first_block) * kernels::block_bytes(padded_dim),
@@ -112,12 +116,13 @@ void encode_lists(OwnedIndexData& data, ListRange range, const RowAt& row_at, Co
           frame.lift(row_at(c), lifted.data());
           frame.rotate(lifted.data(), child.data());
         } else {
-          decode_centre(data, c, padded_dim, child.data());
+          view.decode_centre(c, child.data(), scratch.data());
         }
         encoder.add(child.data());
       }
       list.scan_sigma = encoder.scan_sigma();
       list.refine_sigma = encoder.refine_sigma();
+      list.refine_limit = encoder.refine_limit();
       progress.advance(is_leaf ? list.num_children : 0);
     }
   };

@@ -24,11 +24,16 @@ class ListEncoder {
   // The next child [padded_dim], in the rotated frame.
   void add(const float* child);
 
-  // Root mean square of the children's error scales; 0 for an empty list.
+  // Root mean square of the children's error scales, and more where errors are shared; 0 for an
+  // empty list.
   float scan_sigma() const;
   float refine_sigma() const;
+  // The largest error scale of any child's refine code.
+  float refine_limit() const { return refine_limit_; }
 
  private:
+  float error_scale(double variance) const;
+
   std::size_t padded_dim_;
   unsigned refine_code_bits_;
   const float* centre_ = nullptr;
@@ -37,6 +42,9 @@ class ListEncoder {
   std::size_t count_ = 0;
   double scan_variance_ = 0;
   double refine_variance_ = 0;
+  float refine_limit_ = 0;
+  double squares_ = 0;  // of residuals
+  double largest_square_ = 0;
   std::vector<float> residual_;
   std::vector<std::uint8_t> bits_;
   std::vector<std::uint16_t> values_;

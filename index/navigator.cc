@@ -12,15 +12,21 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 // Centroids to read so that, with estimates as good as they are, nearly all of the `wanted` nearest
 // are among them. What is missed is one of the farthest of those wanted (docs/performance.md).
-std::size_t least_contenders(std::size_t wanted) { return 2 * wanted + 8; }
-std::size_t most_contenders(std::size_t wanted) { return 2 * wanted + wanted / 4 + 16; }
+std::size_t least_contenders(const IndexData& data, std::size_t wanted) {
+  return (2 * wanted + 8) * data.navigation_width;
+}
+std::size_t most_contenders(const IndexData& data, std::size_t wanted) {
+  return (2 * wanted + wanted / 4 + 16) * data.navigation_width;
+}
 
 // Lists to keep at a level of inner nodes so that enough leaves are looked at below.
 std::size_t beam_width(const IndexData& data, std::uint32_t level, std::size_t probes) {
   const std::size_t leaves = data.num_leaves();
   std::size_t wanted = std::max<std::size_t>(8 * probes, 256);
   if (leaves < 10000) wanted = std::max(wanted, leaves / 10);
-  return std::max<std::size_t>(16, wanted * data.num_lists(level) / leaves + 1);
+  wanted = std::min(wanted, leaves);
+  return data.navigation_width *
+         std::max<std::size_t>(16, wanted * data.num_lists(level) / leaves + 1);
 }
 
 }  // namespace
@@ -38,6 +44,7 @@ std::span<const RankedList> Navigator::find_leaves(const IndexData& data,
     if (filter != nullptr) pass_over_empty(*filter);
     std::size_t wanted = probes;
     if (child_level != 0) wanted = wants_all ? count_ : beam_width(data, child_level, probes);
+    wanted = std::min(wanted, count_);
     rank_exactly(data, query, wanted, stats);
   }
   return beam_;
@@ -92,17 +99,21 @@ void Navigator::rank_exactly(const IndexData& data, const quantize::QueryCode& q
   distances_.reserve_discarding(count_ + 16);
   std::uint32_t* const rows = contenders_.data();
   std::size_t contenders = count_;
-  if (least_contenders(wanted) < count_) {
-    const float cut =
-        k.find_cut(values_.data(), count_, least_contenders(wanted), most_contenders(wanted));
+  if (least_contenders(data, wanted) < count_) {
+    const float cut = k.find_cut(values_.data(), count_, least_contenders(data, wanted),
+                                 most_contenders(data, wanted));
     contenders = k.take_between(values_.data(), count_, -kInfinity, cut, rows, distances_.data());
     for (std::size_t i = 0; i < contenders; ++i) rows[i] = lists_[rows[i]] - 1;
   } else {
     for (std::size_t i = 0; i < contenders; ++i) rows[i] = lists_[i] - 1;
   }
   // Centroids skip the root, hence list - 1.
-  k.l2sq_half_rows(query.rotated.data(), data.centroids.data(), data.centroid_scales.data(), rows,
-                   contenders, data.padded_dim(), distances_.data());
+  if (data.centroid_lows.empty()) {
+    k.l2sq_half_rows(query.rotated.data(), data.centroids.data(), data.centroid_scales.data(), rows,
+                     contenders, data.padded_dim(), distances_.data());
+  } else {
+    measure_precisely(data, query, {rows, contenders});
+  }
   stats.centroids_read += contenders;
   // Only damaged centroids are not numbers; they still need a place of their own.
   for (std::size_t i = 0; i < contenders; ++i) {
@@ -119,6 +130,18 @@ void Navigator::rank_exactly(const IndexData& data, const quantize::QueryCode& q
     beam_.resize(wanted);
   } else {
     order_beam(rows, distances_.data(), contenders);
+  }
+}
+
+// Fills distances_ with the distances of centroids that have lows.
+void Navigator::measure_precisely(const IndexData& data, const quantize::QueryCode& query,
+                                  std::span<const std::uint32_t> centroids) {
+  const std::size_t dims = data.padded_dim();
+  centre_.reserve_discarding(2 * dims);
+  for (std::size_t i = 0; i < centroids.size(); ++i) {
+    data.decode_centre(centroids[i] + std::size_t{1}, centre_.data(), centre_.data() + dims);
+    kernels::active().l2sq_rows(query.rotated.data(), centre_.data(), dims, nullptr, 1, dims,
+                                &distances_[i]);
   }
 }
 

@@ -48,6 +48,8 @@ class Navigator {
                          SearchStats& stats);
   void rank_exactly(const IndexData& data, const quantize::QueryCode& query, std::size_t wanted,
                     SearchStats& stats);
+  void measure_precisely(const IndexData& data, const quantize::QueryCode& query,
+                         std::span<const std::uint32_t> centroids);
   void pass_over_empty(const RowFilter& filter);
   void order_beam(const std::uint32_t* rows, const float* distances, std::size_t count);
 
@@ -57,6 +59,7 @@ class Navigator {
   base::AlignedArray<float> values_;
   base::AlignedArray<std::uint32_t> contenders_;  // places in lists_, then rows of centroids
   base::AlignedArray<float> distances_;
+  base::AlignedArray<float> centre_;  // and scratch
   base::AlignedArray<std::uint32_t> kept_;
   base::AlignedArray<float> nearest_;
   struct PassedOver {

@@ -18,6 +18,10 @@ namespace {
 constexpr std::size_t kPilotStride = 24;
 constexpr double kUnseenShare = 0.003;
 constexpr std::size_t kLeastLeaves = 32;
+// Navigation becomes wider until it overlooks no more than this share of the pilots' neighbours,
+// where as many leaves are sought as these recalls need.
+constexpr double kMostOverlooked = 0.01;
+constexpr std::array<float, 3> kNavigationRecalls = {0.8f, 0.95f, 0.99f};
 // Bounds of the searches that find the truth.
 constexpr float kWideDeviations = 2.5f;
 // What bounds lose is measured with those of this recall, on every so-manieth query by depth.
@@ -33,21 +37,28 @@ double tail_share(float deviations) {
 
 // What is lost on top of the leaves that were not scanned: neighbours whose bounds were wrong, and
 // leaves that estimates of centroids overlooked (docs/performance.md).
-double other_loss(float recall, double bound_share) {
+double other_loss(float recall, double bound_share, double overlooked) {
   constexpr double kNavigationShare = 0.02;
   return bound_share * tail_share(deviations_for(recall)) +
-         kNavigationShare * (1 - static_cast<double>(recall));
+         (overlooked > kMostOverlooked ? overlooked
+                                       : kNavigationShare * (1 - static_cast<double>(recall)));
 }
 
 // An unseen query has not pulled any centroid towards itself, as a row has done with its own
 // leaf's: that leaf's distance is corrected to what it would be without the row,
-// |x - (m c - x) / (m - 1)| = |x - c| m / (m - 1) for m members.
+// |x - (m c - x) / (m - 1)| = |x - c| m / (m - 1) for m members, and without the row a leaf of it
+// alone would not be.
 std::vector<RankedList> ranked_leaves(const IndexData& data, std::span<const RankedList> scanned,
                                       std::uint32_t row) {
   std::vector<RankedList> leaves(scanned.begin(), scanned.end());
   for (RankedList& leaf : leaves) {
     const ListEntry& list = data.lists[leaf.list];
-    if (row - list.first_child >= list.num_children || list.num_children < 2) continue;
+    if (row - list.first_child >= list.num_children) continue;
+    if (list.num_children == 1 && leaves.size() > 1) {
+      leaf = leaves.back();
+      leaves.pop_back();
+      break;
+    }
     const auto members = static_cast<float>(list.num_children);
     const float factor = members / (members - 1);
     leaf.squared_distance *= factor * factor;
@@ -138,6 +149,7 @@ QuerySample take_sample(const IndexData& data, const VectorStore& store, const Q
   request.k = std::min(kDepths.back() + query.own_results(), data.rows());
   request.probes = probes;
   request.deviations = kWideDeviations;
+  request.leaves_ties = true;
   SearchStats stats;
   const std::span<const RowDistance> found =
       searcher.search(data, store, query.values, request, stats);
@@ -148,6 +160,7 @@ QuerySample take_sample(const IndexData& data, const VectorStore& store, const Q
   for (const RowDistance& neighbour : found) {
     if (neighbour.row == query.row) continue;
     sample.rows.push_back(neighbour.row);
+    sample.distances.push_back(neighbour.distance);
     sample.ranks.push_back(places.place_of(neighbour.row));
   }
   sample.squared_norm = searcher.state().code.squared_norm;
@@ -168,6 +181,7 @@ BoundLosses count_losses(const IndexData& data, const VectorStore& store, const 
   request.k = std::min(depth + query.own_results(), data.rows());
   request.probes = probes;
   request.deviations = deviations_for(kCheckedRecall);
+  request.leaves_ties = true;
   SearchStats stats;
   const std::span<const RowDistance> found =
       searcher.search(data, store, query.values, request, stats);
@@ -180,9 +194,38 @@ BoundLosses count_losses(const IndexData& data, const VectorStore& store, const 
     const std::uint32_t row = sample.rows[i];
     if (places.place_of(row) == LeafPlaces::kNone) continue;
     ++losses.scanned;
+    // Others at the same distance are as good.
+    if (found.size() == request.k && sample.distances[i] >= found.back().distance) continue;
     if (!std::binary_search(found_rows.begin(), found_rows.end(), row)) ++losses.lost;
   }
   return losses;
+}
+
+struct Overlooked {
+  std::size_t sought = 0;
+  std::size_t missing = 0;
+};
+
+Overlooked count_overlooked(const IndexData& data, const Query& query, const QuerySample& sample,
+                            std::size_t probes) {
+  quantize::QueryCode code;
+  code.prepare(data.frame, query.values, 0);
+  Navigator navigator;
+  SearchStats stats;
+  const auto places_among = [&](std::size_t wanted) {
+    const auto found =
+        navigator.find_leaves(data, code, std::min(wanted, data.num_leaves()), nullptr, stats);
+    return LeafPlaces(data, found.first(std::min(probes, found.size())));
+  };
+  const LeafPlaces nearest = places_among(data.num_leaves());
+  const LeafPlaces found = places_among(first_leaves_for(static_cast<double>(probes)));
+  Overlooked overlooked;
+  for (const std::uint32_t row : sample.rows) {
+    if (nearest.place_of(row) == LeafPlaces::kNone) continue;
+    ++overlooked.sought;
+    if (found.place_of(row) == LeafPlaces::kNone) ++overlooked.missing;
+  }
+  return overlooked;
 }
 
 // Places of the leaves of the `depth` nearest neighbours of every so-manieth query.
@@ -221,6 +264,7 @@ class Sampler {
     for_each_query(kPilotStride, [&](std::size_t i, const Query& query, Searcher& searcher) {
       samples_.queries[i] = take_sample(data_, store_, query, data_.num_leaves(), searcher);
     });
+    widen_navigation();
     const std::vector<std::uint32_t> ranks =
         ranks_of(samples_.queries, kDepths.back(), kPilotStride);
     const std::size_t probes =
@@ -247,6 +291,39 @@ class Sampler {
       const std::uint32_t row = read_query_(i * stride, values.data());
       use(i * stride, Query{values.data(), row}, searchers_[thread]);
     });
+  }
+
+  // The pilots know how far all leaves are.
+  void widen_navigation() {
+    for (;;) {
+      samples_.navigation_width = static_cast<std::uint32_t>(data_.navigation_width);
+      samples_.overlooked = 0;
+      for (const float recall : kNavigationRecalls) {
+        const std::size_t probes = leaves_for(ranks_of(samples_.queries, kDepths[1], kPilotStride),
+                                              1 - static_cast<double>(recall));
+        samples_.overlooked = std::max(samples_.overlooked, overlooked_share(probes));
+      }
+      if (samples_.overlooked <= kMostOverlooked ||
+          data_.navigation_width >= kMostNavigationWidth) {
+        return;
+      }
+      data_.navigation_width *= 2;
+    }
+  }
+
+  // Of the pilots' neighbours in their `probes` nearest leaves, the share in leaves that are not
+  // among those found when so many are sought.
+  double overlooked_share(std::size_t probes) {
+    std::vector<Overlooked> of_queries(samples_.queries.size());
+    for_each_query(kPilotStride, [&](std::size_t i, const Query& query, Searcher&) {
+      of_queries[i] = count_overlooked(data_, query, samples_.queries[i], probes);
+    });
+    Overlooked all;
+    for (const Overlooked& one : of_queries) {
+      all.sought += one.sought;
+      all.missing += one.missing;
+    }
+    return all.sought == 0 ? 0 : static_cast<double>(all.missing) / static_cast<double>(all.sought);
   }
 
   // Only pilots look beyond `probes` leaves.
@@ -279,7 +356,7 @@ class Sampler {
            tail_share(deviations_for(kCheckedRecall));
   }
 
-  const IndexData& data_;
+  IndexData data_;  // a view, with the navigation that is being found
   const VectorStore& store_;
   const QueryReader& read_query_;
   std::vector<Searcher> searchers_;  // by thread
@@ -297,7 +374,8 @@ float QuerySample::radius_at(std::size_t depth, float recall) const {
 }
 
 double QuerySamples::wanted_share(std::size_t depth, float recall) const {
-  const double wanted = static_cast<double>(recall) + other_loss(recall, bound_share[depth]);
+  const double wanted =
+      static_cast<double>(recall) + other_loss(recall, bound_share[depth], overlooked);
   return std::min(1.0, wanted / (1 - unseen[depth]));
 }
 

@@ -21,6 +21,7 @@ inline constexpr std::array<float, 11> kRecalls = {0.5f,  0.7f,  0.8f,  0.85f, 0
 struct QuerySample {
   std::vector<float> leaves;         // squared distances, ascending
   std::vector<std::uint32_t> rows;   // true neighbours, nearest first
+  std::vector<float> distances;      // of these
   std::vector<std::uint32_t> ranks;  // of these: places of their leaves
   // The squared distance that a search believes its k-th neighbour to have, by depth; with the
   // narrowest and with the widest bounds that recalls ask for.
@@ -36,6 +37,10 @@ struct QuerySamples {
   // By depth. Of most queries only the nearest leaves were searched, where next to all neighbours
   // are. For the share `unseen` that is elsewhere others stand in, whose leaves are about as far.
   std::array<double, kDepths.size()> unseen = {};
+  // What navigation needed to be (IndexData), and the share of the neighbours in the leaves sought
+  // that it overlooks nevertheless.
+  std::uint32_t navigation_width = 1;
+  double overlooked = 0;
   // By depth: of the true neighbours whose bounds are wrong, the share that a search loses.
   std::array<double, kDepths.size()> bound_share = {};
 

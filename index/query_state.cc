@@ -9,12 +9,15 @@ void QueryState::start(const IndexData& data, const float* query,
                        const SearchRequest& query_request) {
   request = query_request;
   code.prepare(data.frame, query, data.refine_code_bits());
-  deviations = Deviations(data, request);
+  deviations = deviations_of(data, request);
   has_refine = data.refine_code_bits() != 0;
-  threshold.reset(request.rerank != 0 ? std::max(request.rerank, request.k) : request.k);
+  base_share = base_rounding(data.padded_dim());
+  farthest = 0;
+  threshold.reset(request.rerank != 0 ? std::max(request.rerank, request.k) : request.k,
+                  code.widening);
   // A fixed number of candidates is chosen by estimates, which may be too large.
   if (request.rerank == 0 && request.max_distance != std::numeric_limits<float>::infinity()) {
-    threshold.lower_to(code.distance_map.to_frame_above(request.max_distance));
+    threshold.lower_to(code.distance_map.to_frame(request.max_distance));
   }
   leaves.clear();
   wanted = 0;
@@ -49,7 +52,7 @@ void QueryState::apply_stop_rule() {
   const auto end = std::partition_point(first, leaves.end(), [&](const RankedList& leaf) {
     const auto place = static_cast<std::size_t>(&leaf - leaves.data());
     return request.stop.score(place, leaf.squared_distance - leaves[0].squared_distance,
-                              threshold.value()) <= request.stop.limit;
+                              threshold.squared_radius()) <= request.stop.limit;
   });
   wanted = static_cast<std::size_t>(end - leaves.begin());
 }
@@ -57,7 +60,8 @@ void QueryState::apply_stop_rule() {
 float QueryState::end_score(const StopRule& rule) const noexcept {
   if (done == 0) return -std::numeric_limits<float>::infinity();
   const RankedList& next = leaves[std::min(done, leaves.size() - 1)];
-  return rule.score(done, next.squared_distance - leaves[0].squared_distance, threshold.value());
+  return rule.score(done, next.squared_distance - leaves[0].squared_distance,
+                    threshold.squared_radius());
 }
 
 }  // namespace cairn::index

@@ -12,6 +12,7 @@
 
 #include "base/raw_vector.h"
 #include "index/index_data.h"
+#include "index/leaf_bounds.h"
 #include "index/navigator.h"
 #include "index/row_filter.h"
 #include "index/stop_rule.h"
@@ -27,6 +28,9 @@ struct SearchRequest {
   StopRule stop = {};      // open: none
   std::size_t rerank = 0;  // 0: bound-driven; else exact distances of this many candidates
   float deviations = 1.9f;  // bounds are estimates less so many standard deviations
+  bool is_certain = false;  // or less all that they can be off
+  // Which of many rows at the same distance are found does not matter.
+  bool leaves_ties = false;
   unsigned threads = 1;
 
   const RowFilter* filter = nullptr;  // with at least one row; null: all rows
@@ -53,18 +57,14 @@ struct SearchRequest {
   bool has_stop_rule() const noexcept { return !stop.is_open() && !has_open_budget(); }
 };
 
-// How many standard deviations bounds are away from estimates; 0: estimates are taken as they are.
-struct Deviations {
-  float scan = 0;
-  float refine = 0;
-
-  Deviations() = default;
-  // With a fixed number of candidates estimates decide, not bounds; the first stage still leaves
-  // room for its error before the second one.
-  Deviations(const IndexData& data, const SearchRequest& request) noexcept
-      : scan(request.rerank != 0 && data.refine_code_bits() == 0 ? 0 : request.deviations),
-        refine(request.rerank != 0 ? 0 : request.deviations) {}
-};
+// With a fixed number of candidates estimates decide, not bounds; the first stage still leaves room
+// for its error before the second one.
+inline Deviations deviations_of(const IndexData& data, const SearchRequest& request) noexcept {
+  if (request.rerank == 0) {
+    return {request.deviations, request.deviations, request.is_certain};
+  }
+  return {data.refine_code_bits() == 0 ? 0 : request.deviations, 0, false};
+}
 
 // Rows that may be among the results, with bounds of their squared distances in the frame: side by
 // side, as kernels take them.
@@ -109,6 +109,8 @@ struct QueryState {
   Threshold threshold;
   Deviations deviations;
   bool has_refine = false;
+  float base_share = 0;  // base_rounding() of the index
+  float farthest = 0;    // squared distance to the last leaf that may have given candidates
   SearchStats stats;
 
   // Prepares everything but `leaves`.
@@ -129,8 +131,17 @@ struct QueryState {
   }
   // Ends a round whose candidates are those from `first` on, and before which leaves were scanned.
   void end_round(std::size_t first, std::size_t end) {
+    if (candidates.size() != first && end != done) {
+      farthest = std::max(farthest, leaves[end - 1].squared_distance);
+    }
     done = end;
-    threshold.offer(std::span(candidates.upper).subspan(first));
+    threshold.offer(std::span(candidates.upper).subspan(first), margin(farthest));
+  }
+  // What upper bounds of rows in leaves up to a squared distance may lack.
+  float margin(float squared_distance) const noexcept { return 2 * base_share * squared_distance; }
+  // What the bound of a candidate must stay below to be as near as a public distance.
+  float threshold_of(float distance) const noexcept {
+    return code.widening(code.distance_map.to_frame(distance));
   }
   // How many leaves are to be looked for then.
   std::size_t more_leaves(const IndexData& data) const noexcept {

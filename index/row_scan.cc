@@ -39,6 +39,27 @@ void add_rows(MatrixView rows, Metric metric, unsigned threads, std::vector<doub
   }
 }
 
+// Of rows whose squares would underflow: the power of two that brings the largest value near 1, and
+// all squared norms after that. Reads all rows twice more.
+float rescale(VectorSource& source, std::vector<float>& squared_norms) {
+  float largest = 0;
+  for_each_block(source, [&](std::size_t, MatrixView rows) {
+    for (std::size_t i = 0; i < rows.rows * rows.dim; ++i) {
+      largest = std::max(largest, std::abs(rows.data[i]));
+    }
+  });
+  if (largest == 0) return 1;
+  const float scale = std::ldexp(1.0f, std::min(-std::ilogb(largest), 126));
+  std::vector<float> scaled(source.dim());
+  for_each_block(source, [&](std::size_t first, MatrixView rows) {
+    for (std::size_t i = 0; i < rows.rows; ++i) {
+      for (std::size_t j = 0; j < rows.dim; ++j) scaled[j] = rows.row(i)[j] * scale;
+      squared_norms[first + i] = squared_norm(scaled.data(), rows.dim);
+    }
+  });
+  return scale;
+}
+
 }  // namespace
 
 RowScan scan_rows(VectorSource& source, Metric metric, unsigned threads, Progress& progress) {
@@ -59,10 +80,19 @@ RowScan scan_rows(VectorSource& source, Metric metric, unsigned threads, Progres
   });
   RowScan scan;
   const double inverse = 1.0 / static_cast<double>(std::max<std::size_t>(source.rows(), 1));
-  for (const double sum : total) scan.mean.push_back(static_cast<float>(sum * inverse));
+  float largest = 0;
+  if (metric == Metric::inner_product && source.rows() != 0) {
+    constexpr float kLeastSquaredNorm = 1e-24f;
+    largest = *std::max_element(squared_norms.begin(), squared_norms.end());
+    if (largest < kLeastSquaredNorm) {
+      scan.scale = rescale(source, squared_norms);
+      largest = *std::max_element(squared_norms.begin(), squared_norms.end());
+    }
+  }
+  for (const double sum : total) {
+    scan.mean.push_back(static_cast<float>(sum * inverse * static_cast<double>(scan.scale)));
+  }
   if (metric == Metric::inner_product) {
-    float largest = 0;
-    for (const float norm : squared_norms) largest = std::max(largest, norm);
     scan.max_norm = std::sqrt(largest);
     double lifts = 0;
     for (const float norm : squared_norms) {

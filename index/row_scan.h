@@ -11,7 +11,8 @@ namespace cairn::index {
 
 // What a build must know of all rows before it can begin.
 struct RowScan {
-  float max_norm = 0;       // inner product: the largest Euclidean norm, else 0
+  float scale = 1;     // inner product: what rows are multiplied by, so that squares are numbers
+  float max_norm = 0;  // inner product: the largest Euclidean norm of scaled rows, else 0
   std::vector<float> mean;  // of the lifted rows
 };
 

@@ -198,13 +198,34 @@ Shape shape_of(const std::vector<Partition>& levels, std::size_t rows) {
   return shape;
 }
 
-// Rotates the centroid of each list but the root and rounds it to scaled half precision.
+// The rotated centroid of a list as scaled halves, and with lows if there is room for them.
+void encode_centroid(const std::vector<float>& rotated, std::size_t place, OwnedIndexData& data) {
+  const kernels::Kernels& k = kernels::active();
+  const std::size_t padded_dim = rotated.size();
+  float largest = 0;
+  for (const float value : rotated) largest = std::max(largest, std::abs(value));
+  // Halves reach to 65,504 with 11 significant bits; 2,048 leaves room for rounding.
+  const float scale = largest / 2048.0f;
+  constexpr float kLeast = 1e-30f;  // reciprocals of what is smaller overflow
+  const float inverse = largest > kLeast ? 2048.0f / largest : 0.0f;
+  data.centroid_scales[place] = scale;
+  std::uint16_t* const halves = data.centroids.data() + place * padded_dim;
+  k.encode_half(rotated.data(), inverse, padded_dim, halves);
+  if (data.centroid_lows.size() == 0) return;
+  std::vector<float> rest(padded_dim);
+  k.decode_half(halves, scale, padded_dim, rest.data());
+  for (std::size_t i = 0; i < padded_dim; ++i) rest[i] = rotated[i] - rest[i];
+  k.encode_half(rest.data(), inverse * kLowUnits, padded_dim,
+                data.centroid_lows.data() + place * padded_dim);
+}
+
+// Rotates the centroids of all lists but the root and encodes them.
 void encode_centroids(const std::vector<Partition>& levels, const Shape& shape,
                       const quantize::Frame& frame, unsigned threads, OwnedIndexData& data) {
-  const kernels::Kernels& k = kernels::active();
   const std::size_t padded_dim = frame.padded_dim();
   const std::size_t count = shape.lists.size() - 1;
-  data.centroids = base::AlignedArray<std::uint16_t>(count * padded_dim);
+  if (data.centroids.size() == 0)
+    data.centroids = base::AlignedArray<std::uint16_t>(count * padded_dim);
   data.centroid_scales.assign(count, 0.0f);
   base::parallel_chunks(count, 64, threads, [&](std::size_t begin, std::size_t end, unsigned) {
     std::vector<float> rotated(padded_dim);
@@ -212,15 +233,45 @@ void encode_centroids(const std::vector<Partition>& levels, const Shape& shape,
       const ListEntry& list = shape.lists[i + 1];
       const std::vector<float>& centroids = levels[list.level].centroids;
       frame.rotate(centroids.data() + shape.part_of[i + 1] * frame.lifted_dim(), rotated.data());
-      float largest = 0;
-      for (const float value : rotated) largest = std::max(largest, std::abs(value));
-      // Halves reach to 65,504 with 11 significant bits; 2,048 leaves room for rounding.
-      data.centroid_scales[i] = largest / 2048.0f;
-      const float inverse = largest > 0 ? 2048.0f / largest : 0.0f;
-      k.encode_half(rotated.data(), std::isfinite(inverse) ? inverse : 0.0f, padded_dim,
-                    data.centroids.data() + i * padded_dim);
+      encode_centroid(rotated, i, data);
     }
   });
+}
+
+// Whether halves of centroids are too coarse beside the distances of rows to them: codes would then
+// describe what rounding did to the centre, and leaves could not be told apart. Asks a sample of
+// rows.
+bool needs_lows(const PointSource& rows, const Partition& leaves) {
+  constexpr std::size_t kSample = 1024;
+  constexpr double kMostShare = 1e-4;                    // of squared distances
+  constexpr double kHalfRounding = 0x1p-12 / 1.7320508;  // of the largest value, root mean square
+  if (leaves.size() <= 1) return false;
+  const std::size_t dim = rows.dim();
+  std::vector<float> point(dim);
+  double rounding = 0;
+  double spread = 0;
+  std::size_t coarse = 0;
+  std::size_t seen = 0;
+  const std::size_t stride = (leaves.size() + kSample - 1) / kSample;
+  for (std::size_t part = 0; part < leaves.size(); part += stride) {
+    if (leaves.part(part).size() < 2) continue;
+    const std::uint32_t row = leaves.part(part)[0];
+    rows.load({&row, 1}, point.data());
+    rounding = 0;
+    spread = 0;
+    for (std::size_t j = 0; j < dim; ++j) {
+      const auto c = static_cast<double>(leaves.centroids[part * dim + j]);
+      const double r = static_cast<double>(point[j]) - c;
+      rounding += c * c;
+      spread += r * r;
+    }
+    // A rotated centroid's largest value is some three times the root mean square of all.
+    rounding *= 9 * kHalfRounding * kHalfRounding;
+    if (spread == 0) continue;  // equal rows are at any centre as far from one another
+    ++seen;
+    coarse += rounding > kMostShare * spread ? 1 : 0;
+  }
+  return 200 * coarse > seen;
 }
 
 void set_ids(std::span<const VectorId> ids, const std::vector<std::uint32_t>& rows_in_order,
@@ -277,6 +328,7 @@ TreePlan plan_tree(VectorSource& source, const BuildOptions& options, std::span<
                kMaxRows));
   data.parameters.max_norm = scan.max_norm;
   data.mean = scan.mean;
+  if (scan.scale != 1) data.frame_scale.push_back(scan.scale);
   data.rotation_signs.resize(quantize::Rotation::sign_bytes(padded_dim));
   quantize::Rotation::draw_signs(options.seed, data.rotation_signs);
   const quantize::Frame frame = frame_of(data);
@@ -288,6 +340,10 @@ TreePlan plan_tree(VectorSource& source, const BuildOptions& options, std::span<
         rows, options, memory_limit(options, source.rows(), source.dim()), threads, progress);
     shape = shape_of(levels, source.rows());
     encode_centroids(levels, shape, frame, threads, data);
+    if (needs_lows(rows, levels[0])) {
+      data.centroid_lows = base::AlignedArray<std::uint16_t>(data.centroids.size());
+      encode_centroids(levels, shape, frame, threads, data);
+    }
   }
   data.parameters.lists = static_cast<std::uint32_t>(shape.lists.size());
   data.parameters.levels = shape.lists[0].level + 1;

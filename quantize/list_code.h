@@ -13,6 +13,8 @@ struct CodeFactors {
   float add = 0;
   float scale = 0;
   float sigma = 0;
+  float limit = 0;         // sigma, and above what rounding may take from it
+  float squared_norm = 0;  // of the residual
 };
 
 // Binary code of a residual r = x - c: bit i of `bits` [padded_dim / 8] (little-endian bytes) is
@@ -29,6 +31,10 @@ CodeFactors encode_binary(const float* residual, const float* centre, std::size_
 // `values` is scratch [padded_dim].
 CodeFactors encode_refine(const float* residual, const float* centre, std::size_t padded_dim,
                           unsigned bits_per_dim, std::uint16_t* values, std::uint8_t* codes);
+
+// Optimal step of a uniform quantiser with 2^bits levels for a unit Gaussian, bits = 2 to 9. The
+// norm of a code u of D dimensions is about sqrt(D) / step.
+float gaussian_step(unsigned bits);
 
 // Puts the binary code of one child into lane 0..31 of a zero-initialised block, with its factors.
 void put_into_block(const std::uint8_t* bits, const CodeFactors& factors, std::size_t padded_dim,

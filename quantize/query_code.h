@@ -9,6 +9,21 @@
 
 namespace cairn::quantize {
 
+// What rounding a query to its table and to its integers does to x, below; and what all float
+// arithmetic around it may do, in units of the norms involved.
+struct QueryErrors {
+  float norm = 0;             // |q| in the frame
+  float scan_variance = 0;    // of the x of binary codes
+  float scan_reach = 0;       // the most that it can be off
+  float refine_variance = 0;  // and of refine codes
+  float refine_reach = 0;
+
+  // Of sums over the dimensions of a frame, in 16 lanes, and of what is done to them.
+  static float sum_rounding(std::size_t padded_dim) noexcept {
+    return (static_cast<float>(padded_dim) / 16 + 16) * 0x1p-24f;
+  }
+};
+
 // Everything that one query prepares once, for the whole tree: because codes are of residuals to
 // their list's centre c and <b, q - c> = <b, q> - <b, c>, the part with c is a constant of the
 // child (inside its f_add), and a single table of q serves every list.
@@ -27,12 +42,13 @@ struct QueryCode {
   base::AlignedArray<std::int8_t> high;    // [padded_dim], see kernels::quantize_query
   base::AlignedArray<std::int8_t> low;     // [padded_dim]
   Frame::DistanceMap distance_map;
+  Widening widening;       // of squared distances in the frame
   float squared_norm = 0;  // |q|^2 in the frame: the distance to the root's centre
   float table_step = 0;
-  float scan_offset = 0;     // x = table_step * sum + scan_offset
-  float table_variance = 0;  // of x, from the rounding of the table
+  float scan_offset = 0;  // x = table_step * sum + scan_offset
   float refine_step = 0;
   float refine_offset = 0;  // x = refine_step * dot + refine_offset
+  QueryErrors errors;
 
   // The two as kernels take them; `slack` is added to x, to make estimates bounds.
   kernels::ScanQuery scan_query(float slack) const noexcept {

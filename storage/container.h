@@ -45,6 +45,9 @@ enum class SectionType : std::uint32_t {
   payload_blocks = 20,  // where they are
   stop_rules = 21,
   query_profile = 22,
+  // From 1.3 on, where rows need them.
+  centroid_lows = 23,
+  frame_scale = 24,
 };
 
 struct ContainerInfo {

@@ -172,15 +172,20 @@ const char* to_string(SectionType type) noexcept {
       return "stop_rules";
     case SectionType::query_profile:
       return "query_profile";
+    case SectionType::centroid_lows:
+      return "centroid_lows";
+    case SectionType::frame_scale:
+      return "frame_scale";
   }
   return "unknown";
 }
 
 bool is_known(SectionType type) noexcept {
-  return type >= SectionType::checksums && type <= SectionType::query_profile;
+  return type >= SectionType::checksums && type <= SectionType::frame_scale;
 }
 
 std::uint16_t minor_version_of(SectionType type) noexcept {
+  if (type > SectionType::query_profile) return 3;
   if (type > SectionType::vector_dictionary) return 2;
   return type >= SectionType::coded_vectors ? 1 : 0;
 }
@@ -189,6 +194,7 @@ bool is_bulk(SectionType type) noexcept {
   switch (type) {
     case SectionType::blocks:
     case SectionType::centroids:
+    case SectionType::centroid_lows:
     case SectionType::refine_codes:
     case SectionType::ids:
     case SectionType::id_order:

@@ -16,7 +16,7 @@
 namespace cairn::storage {
 
 inline constexpr std::uint16_t kFormatMajor = 1;
-inline constexpr std::uint16_t kFormatMinor = 2;
+inline constexpr std::uint16_t kFormatMinor = 3;
 inline constexpr std::uint64_t kKnownIncompatFeatures = 0;
 
 inline constexpr std::size_t kHeaderBytes = 4096;

@@ -41,7 +41,7 @@ class Errors {
     std::vector<std::uint8_t> signs(Rotation::sign_bytes(padded_dim));
     Rotation::draw_signs(seed, signs);
     const std::vector<float> mean(dim_, 0.9f);
-    const Frame frame(Metric::l2, dim_, 0, mean, signs);
+    const Frame frame(Metric::l2, dim_, {}, mean, signs);
     std::vector<float> lifted(dim_);
     std::vector<float> centre(padded_dim);
     std::vector<float> child(padded_dim);
@@ -280,7 +280,7 @@ TEST(Frame, SquaredDistanceOrdersAsTheMetricDoes) {
     std::vector<std::uint8_t> signs(Rotation::sign_bytes(padded_dim));
     Rotation::draw_signs(5, signs);
     const std::vector<float> mean(Frame::lifted_dim(metric, kDim), 0.3f);
-    const Frame frame(metric, kDim, max_norm, mean, signs);
+    const Frame frame(metric, kDim, {max_norm}, mean, signs);
     std::vector<float> lifted(frame.lifted_dim());
     std::vector<float> row(padded_dim);
     std::vector<float> query(padded_dim);
@@ -316,7 +316,7 @@ TEST(Frame, SquaredDistanceOrdersAsTheMetricDoes) {
 TEST(QueryCode, ZeroQueryIsFinite) {
   const std::vector<float> mean(8, 0.0f);
   std::vector<std::uint8_t> signs(Rotation::sign_bytes(64));
-  const Frame frame(Metric::inner_product, 7, 0.0f, mean, signs);
+  const Frame frame(Metric::inner_product, 7, {}, mean, signs);
   const std::vector<float> zero(7, 0.0f);
   QueryCode code;
   code.prepare(frame, zero.data(), 5);

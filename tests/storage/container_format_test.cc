@@ -160,7 +160,7 @@ TEST_F(ContainerFormat, StoresTheDocumentedChecksums) {
 }
 
 TEST_F(ContainerFormat, TellsNewerVersionsFromDamage) {
-  expect_rejected(ErrorCode::version_unsupported, "format 2.0, this library reads up to 1.2",
+  expect_rejected(ErrorCode::version_unsupported, "format 2.0, this library reads up to 1.3",
                   [&] { put_u16(12, 2); });
   expect_rejected(ErrorCode::version_unsupported, "features unknown to this version",
                   [&] { put_u64(48, 1); });
