@@ -201,7 +201,9 @@ struct CurvePoint {
       if (recall > curve[i].recall) continue;
       low = &curve[i - 1];
       high = &curve[i];
-      t = (x_of(recall) - x_of(low->recall)) / (x_of(high->recall) - x_of(low->recall));
+      const float width =
+          x_of(high->recall) - x_of(low->recall);  // 0 beyond what x_of() tells apart
+      if (width > 0) t = (x_of(recall) - x_of(low->recall)) / width;
       return;
     }
   }

@@ -378,6 +378,7 @@ BatchResult ClusteredIndex::search_batch(MatrixView queries, const SearchOptions
                                          const std::function<bool(std::size_t)>& on_query) const {
   check_search_options(options);
   check_queries(impl_->data, queries, options.threads);
+  index::check_result_size(queries.rows, options.k);
   BatchResult result;
   result.queries = queries.rows;
   result.k = options.k;

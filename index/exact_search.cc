@@ -8,6 +8,7 @@
 
 #include "cairn/error.h"
 
+#include "base/checked.h"
 #include "base/parallel.h"
 #include "index/metric_distance.h"
 #include "index/query_progress.h"
@@ -235,6 +236,14 @@ class BruteForce {
 };
 
 void check_columns(const BatchResult& result, const char* what, std::size_t k) {
+  const bool fits = !base::is_beyond_memory(result.queries, result.k, sizeof(VectorId));
+  const std::size_t results = fits ? result.queries * result.k : 0;
+  if (!fits || result.ids.size() != results ||
+      (!result.distances.empty() && result.distances.size() != results)) {
+    refuse(std::string("recall: ") + what + " has " + std::to_string(result.ids.size()) +
+           " ids and " + std::to_string(result.distances.size()) + " distances; expected " +
+           std::to_string(result.queries) + " times " + std::to_string(result.k));
+  }
   if (result.k < k) {
     refuse(std::string("recall: ") + what + " has " + std::to_string(result.k) +
            " columns; expected at least k = " + std::to_string(k));
@@ -280,6 +289,7 @@ BatchResult exact_search(MatrixView base, MatrixView queries, std::size_t k, Met
     refuse("exact search: queries have dimension " + std::to_string(queries.dim) +
            "; expected that of the base, " + std::to_string(base.dim));
   }
+  index::check_result_size(queries.rows, k);
   index::validate_rows(base, metric, "base vectors", threads);
   index::validate_rows(queries, metric, "queries", threads);
   if (queries.rows == 0) return {0, k, {}, {}};

@@ -10,6 +10,7 @@
 #include "cairn/error.h"
 
 #include "index/calibration.h"
+#include "index/validate.h"
 #include "quantize/rotation.h"
 #include "storage/coded_writer.h"
 
@@ -70,6 +71,10 @@ void check_lists(const storage::ContainerReader& reader, const IndexData& data) 
         !std::isfinite(list.refine_sigma)) {
       corrupt(reader, name + ": error scale is not a finite number >= 0");
     }
+    if (!(list.refine_limit >= 0) || !std::isfinite(list.refine_limit)) {
+      corrupt(reader, name + ": largest error scale is not a finite number >= 0");
+    }
+    if (list.num_children == 0 && data.rows() != 0) corrupt(reader, name + ": no children");
     next_block +=
         (std::uint64_t{list.num_children} + kernels::kBlockSize - 1) / kernels::kBlockSize;
     if (list.level == 0) {
@@ -79,7 +84,6 @@ void check_lists(const storage::ContainerReader& reader, const IndexData& data) 
       continue;
     }
     expect(reader, (name + ": first child").c_str(), next_list, list.first_child);
-    if (list.num_children == 0) corrupt(reader, name + ": an inner node without children");
     if (list.num_children > data.lists.size() - next_list) {
       corrupt(reader, name + ": more children than there are lists");
     }
@@ -103,6 +107,19 @@ void check_finite(const storage::ContainerReader& reader, const char* what,
   }
 }
 
+// Rows within the limits have a mean, and inner-product rows a lift, within them too.
+void check_mean(const storage::ContainerReader& reader, const IndexData& data) {
+  double norm2 = 0;
+  for (const float value : data.mean) {
+    norm2 += static_cast<double>(value) * static_cast<double>(value);
+  }
+  const auto radius = static_cast<double>(data.parameters.max_norm);
+  constexpr double kMost = 2.0 * static_cast<double>(kMaxSquaredNorm);
+  if (norm2 > kMost || radius * radius > kMost) {
+    corrupt(reader, "mean or largest norm is beyond what rows can have");
+  }
+}
+
 void check_frame_scale(const storage::ContainerReader& reader, float scale) {
   int exponent = 0;
   if (std::isfinite(scale) && scale >= std::numeric_limits<float>::min() &&
@@ -113,11 +130,11 @@ void check_frame_scale(const storage::ContainerReader& reader, float scale) {
 }
 
 void check_calibration(const storage::ContainerReader& reader,
-                       std::span<const CalibrationEntry> entries) {
+                       std::span<const CalibrationEntry> entries, std::size_t lists) {
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const CalibrationEntry& entry = entries[i];
     if (entry.k == 0 || !(entry.recall > 0 && entry.recall < 1) || !(entry.probes > 0) ||
-        !std::isfinite(entry.probes)) {
+        !(entry.probes <= static_cast<float>(lists))) {
       corrupt(reader, "calibration entry " + std::to_string(i) + " is out of range");
     }
     const bool rises = i == 0 || entry.k > entries[i - 1].k ||
@@ -133,7 +150,7 @@ void check_stops(const storage::ContainerReader& reader, const IndexData& data) 
     const std::string name = "stop rule " + std::to_string(i);
     if (entry.k == 0 || !(entry.recall > 0 && entry.recall < 1) || !std::isfinite(entry.limit) ||
         !(entry.weight >= 0) || !std::isfinite(entry.weight) || !(entry.mean_leaves >= 1) ||
-        !std::isfinite(entry.mean_leaves)) {
+        !(entry.mean_leaves <= static_cast<float>(data.lists.size()))) {
       corrupt(reader, name + " is out of range");
     }
     if (i == 0) continue;
@@ -327,8 +344,9 @@ IndexData load_index(const storage::ContainerReader& reader) {
   data.calibration = reader.elements<CalibrationEntry>(SectionType::calibration);
   check_lists(reader, data);
   check_finite(reader, "mean: value", data.mean);
+  check_mean(reader, data);
   check_finite(reader, "centroid scale", data.centroid_scales);
-  check_calibration(reader, data.calibration);
+  check_calibration(reader, data.calibration, lists);
   if (reader.find(SectionType::stop_rules) != nullptr) {
     data.use(data.calibration, reader.elements<StopEntry>(SectionType::stop_rules),
              reader.elements<QueryProfile>(SectionType::query_profile));

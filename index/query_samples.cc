@@ -77,8 +77,9 @@ class LeafPlaces {
       const ListEntry& list = data.lists[leaves[place].list];
       leaves_.push_back({list.first_child, list.num_children, place});
     }
-    std::sort(leaves_.begin(), leaves_.end(),
-              [](const Leaf& a, const Leaf& b) { return a.first_row < b.first_row; });
+    std::sort(leaves_.begin(), leaves_.end(), [](const Leaf& a, const Leaf& b) {
+      return a.first_row != b.first_row ? a.first_row < b.first_row : a.rows < b.rows;
+    });
   }
   // The place of the row's leaf among those given, or kNone.
   std::uint32_t place_of(std::uint32_t row) const {
@@ -158,10 +159,12 @@ QuerySample take_sample(const IndexData& data, const VectorStore& store, const Q
   QuerySample sample;
   for (const RankedList& leaf : leaves) sample.leaves.push_back(leaf.squared_distance);
   for (const RowDistance& neighbour : found) {
-    if (neighbour.row == query.row) continue;
+    const std::uint32_t place = places.place_of(neighbour.row);
+    // Only damage makes a result of a row in no leaf that was scanned.
+    if (neighbour.row == query.row || place == LeafPlaces::kNone) continue;
     sample.rows.push_back(neighbour.row);
     sample.distances.push_back(neighbour.distance);
-    sample.ranks.push_back(places.place_of(neighbour.row));
+    sample.ranks.push_back(place);
   }
   sample.squared_norm = searcher.state().code.squared_norm;
   measure_radii(searcher.state(), found, query.row, sample);

@@ -128,7 +128,7 @@ void Reranker::finish_range(QueryState& state) {
     const std::size_t count = std::min(rows.size() - begin, kReadChunk);
     compute_distances(rows.subspan(begin, count), state.stats);
     for (std::size_t i = 0; i < count; ++i) {
-      if (!(distances_[i] <= request_.max_distance)) continue;
+      if (!is_near(distances_[i])) continue;
       results_.push_back({distances_[i], data_->id_of(rows_[i]), rows_[i]});
     }
   }
@@ -150,8 +150,6 @@ std::size_t Reranker::keep_nearest() {
   const std::size_t count = rows_.size();
   const std::size_t wanted = k_ + kReadMargin;
   if (count <= 2 * wanted) return count;
-  // Only damaged vectors give what is not a number.
-  for (float& distance : distances_) distance = distance <= kInfinity ? distance : kInfinity;
   const float cut = kernels::active().find_cut(distances_.data(), count, k_, wanted);
   std::size_t kept = 0;
   for (std::size_t i = 0; i < count; ++i) {
@@ -162,11 +160,13 @@ std::size_t Reranker::keep_nearest() {
   return kept;
 }
 
+bool Reranker::is_near(float distance) const noexcept {
+  return distance <= request_.max_distance && distance < kInfinity;
+}
+
 // The results but those that are too far away.
 std::span<const RowDistance> Reranker::near_results() {
-  while (!results_.empty() && !(results_.back().distance <= request_.max_distance)) {
-    results_.pop_back();
-  }
+  while (!results_.empty() && !is_near(results_.back().distance)) results_.pop_back();
   return results_;
 }
 
@@ -240,6 +240,10 @@ void Reranker::compute_distances(std::span<const std::uint32_t> rows, SearchStat
   }
   metric_distances(data_->metric(), query_, query_norm2_, base, dim, places, count, dim,
                    distances_.data());
+  // Only damaged vectors give what is no finite number. They are far from everything.
+  for (float& distance : distances_) {
+    if (!(std::fabs(distance) < kInfinity)) distance = kInfinity;
+  }
   stats.vectors_read += count;
   stats.vector_bytes_read += count * dim * sizeof(float);
 }

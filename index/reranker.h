@@ -54,6 +54,7 @@ class Reranker {
   void finish_by_bounds(QueryState& state);
   void finish_range(QueryState& state);
   bool wants_all() const noexcept;
+  bool is_near(float distance) const noexcept;
   std::size_t keep_nearest();
   std::span<const RowDistance> near_results();
   bool is_late(SearchStats& stats) const;

@@ -98,7 +98,7 @@ Scanned Searcher::what_was_scanned(const IndexData& data) const {
     scanned.rows += rows;
     scanned.allowed += request.filter != nullptr ? request.filter->allowed_in(leaf.list) : rows;
   }
-  if (request.filter != nullptr) {
+  if (request.filter != nullptr && !state_.leaves.empty()) {
     scanned.rows += navigator_.rows_passed_over(state_.leaves.back().squared_distance);
   }
   return scanned;

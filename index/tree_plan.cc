@@ -25,6 +25,7 @@ namespace {
 // nothing can be missed on the way.
 constexpr std::size_t kFlatFanout = 4096;
 constexpr std::size_t kDefaultFanout = 128;
+constexpr std::size_t kMostIterations = 10000;
 constexpr std::uint64_t kLeastDefaultLimit = std::uint64_t{1} << 30;
 
 [[noreturn]] void refuse(const std::string& message) {
@@ -38,6 +39,10 @@ void check_options(const BuildOptions& options) {
   }
   if (options.refine_bits > 8) {
     refuse("refine_bits: expected 0 to 8, found " + std::to_string(options.refine_bits));
+  }
+  if (options.max_iterations > kMostIterations) {
+    refuse("max_iterations: expected at most " + std::to_string(kMostIterations) + ", found " +
+           std::to_string(options.max_iterations));
   }
   if (options.branching_factor == 1 || options.branching_factor > 65536) {
     refuse("branching_factor: expected 0 or 2 to 65536, found " +
@@ -87,8 +92,8 @@ std::size_t default_leaf_target(std::size_t rows, std::size_t dim) {
 }
 
 std::size_t leaf_target(const BuildOptions& options, std::size_t rows, std::size_t dim) {
-  return options.max_leaf_size != 0 ? std::max<std::size_t>(1, (options.max_leaf_size + 1) / 2)
-                                    : default_leaf_target(rows, dim);
+  if (options.max_leaf_size == 0) return default_leaf_target(rows, dim);
+  return std::max<std::size_t>(1, options.max_leaf_size / 2 + options.max_leaf_size % 2);
 }
 
 PartitionOptions leaf_options(const BuildOptions& options, const PointSource& rows,

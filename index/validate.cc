@@ -7,6 +7,7 @@
 
 #include "cairn/error.h"
 
+#include "base/checked.h"
 #include "base/parallel.h"
 #include "index/metric_distance.h"
 
@@ -97,6 +98,12 @@ void validate_values(MatrixView block, std::size_t first_row, Metric metric, con
     refuse_row(block.row(row), block.dim,
                std::string(what) + ": row " + std::to_string(first_row + row), ", column ");
   }
+}
+
+void check_result_size(std::size_t queries, std::size_t k) {
+  if (!base::is_beyond_memory(queries, k, sizeof(VectorId))) return;
+  refuse("k: expected so many that the results of " + std::to_string(queries) +
+         " queries fit into memory, found " + std::to_string(k));
 }
 
 void validate_query(std::span<const float> query, std::size_t dim, Metric metric) {

@@ -221,8 +221,10 @@ TierCache::Admission::Admission(TierCache& cache, std::size_t unit, std::size_t 
   cache.age(shard_);
   if (!cache.make_room(shard_, bytes, cache.count_of(unit))) return;
   const std::uint32_t slot = shard_.free_slots.back();
-  std::byte* room = cache.arena_.data() + std::size_t{slot} * cache.shape_.unit_bytes;
-  if (!cache.shape_.is_uniform) {
+  std::byte* room = nullptr;
+  if (cache.shape_.is_uniform) {
+    room = cache.arena_.data() + std::size_t{slot} * cache.shape_.unit_bytes;
+  } else {
     cache.heap_[slot] = {std::make_unique_for_overwrite<std::byte[]>(bytes), bytes};
     shard_.heap_bytes += bytes + kAllocationBytes;
     room = cache.heap_[slot].bytes.get();

@@ -6,6 +6,7 @@
 
 #include "cairn/error.h"
 
+#include "base/checked.h"
 #include "storage/float_bits.h"
 #include "storage/vector_shape.h"
 
@@ -66,6 +67,10 @@ void check(const TypedMatrixView& matrix) {
     refuse("stride_bytes: expected at least " + std::to_string(row_bytes) + ", the " +
            std::to_string(matrix.dim) + " values of a row of " + to_string(matrix.type) +
            ", found " + std::to_string(matrix.stride_bytes));
+  }
+  if (base::is_beyond_memory(matrix.rows, stride_of(matrix))) {
+    refuse("stride_bytes: expected so many that " + std::to_string(matrix.rows) +
+           " rows fit into memory, found " + std::to_string(matrix.stride_bytes));
   }
 }
 

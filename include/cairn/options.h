@@ -31,7 +31,7 @@ struct BuildOptions {
   Metric metric = Metric::l2;
   std::size_t branching_factor = 0;  ///< children per inner node; 0, or 2 to 65,536
   std::size_t max_leaf_size = 0;     ///< vectors per leaf, a hard cap; 0, or at least 1
-  std::size_t max_iterations = 8;    ///< k-means iterations
+  std::size_t max_iterations = 8;    ///< k-means iterations, at most 10,000
   unsigned refine_bits = 4;          ///< extra bits per dimension for the second estimate, 0 to 8
   std::uint64_t seed = 1;            ///< same seed and data: the same index, whatever the threads
   unsigned threads = 0;              ///< 0: all cores
