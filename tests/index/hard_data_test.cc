@@ -130,7 +130,8 @@ void check_laws(std::uint64_t first, std::uint64_t count, Size size) {
         if (std::all_of(row, row + rows.dim, [](float x) { return x == 0; })) row[0] = 1;
       }
       const Vectors queries = test::split_off(rows, size.queries);
-      const ClusteredIndex index = ClusteredIndex::build(rows.view(), {.metric = metric});
+      const ClusteredIndex index =
+          ClusteredIndex::build(rows.view(), {.metric = metric, .threads = 1});
       for (const float target : {0.8f, 0.95f}) {
         const Outcome outcome = measure(index, rows, queries, target);
         expect_promise(outcome, target, target < 0.9f ? room : 0.6 * room);
@@ -164,8 +165,8 @@ TEST(HardData, AllLeavesGiveWhatExactSearchGivesAtAnyNumberOfBits) {
       SCOPED_TRACE(law.name());
       Vectors rows = test::rows_of(law, 1520);
       const Vectors queries = test::split_off(rows, 20);
-      const ClusteredIndex index =
-          ClusteredIndex::build(rows.view(), {.max_leaf_size = 40, .refine_bits = bits});
+      const ClusteredIndex index = ClusteredIndex::build(
+          rows.view(), {.max_leaf_size = 40, .refine_bits = bits, .threads = 1});
       const BatchResult truth = exact_search(rows.view(), queries.view(), kK, Metric::l2);
       const BatchResult found =
           index.search_batch(queries.view(), {.k = kK, .probes = index.stats().leaves});
@@ -321,7 +322,8 @@ TEST(HardData, BallsAreClosed) {
       make(20000, 32, [&](std::size_t, std::size_t) { return test::gaussian(random); });
   for (std::size_t i = 0; i < 20000; i += 10) std::copy_n(copies.row(0), 32, copies.row(i));
   for (const Metric metric : {Metric::l2, Metric::cosine}) {
-    const ClusteredIndex index = ClusteredIndex::build(copies.view(), {.metric = metric});
+    const ClusteredIndex index =
+        ClusteredIndex::build(copies.view(), {.metric = metric, .threads = 1});
     EXPECT_EQ(index.range_search({copies.row(0), 32}, 0).size(), 2000u);
   }
 }
@@ -339,7 +341,7 @@ TEST(HardData, BallsOfExactDistancesHoldWhatExactSearchSays) {
       const Vectors rows = make(800, dim, value);
       const Vectors queries = make(4, dim, value);
       const ClusteredIndex index = ClusteredIndex::build(
-          rows.view(), {.metric = metric, .refine_bits = seed % 3 == 0 ? 0u : 4u});
+          rows.view(), {.metric = metric, .refine_bits = seed % 3 == 0 ? 0u : 4u, .threads = 1});
       const BatchResult truth = exact_search(rows.view(), queries.view(), 800, metric);
       for (std::size_t q = 0; q < queries.rows; ++q) {
         for (const std::size_t rank : {0, 3, 50, 400, 799}) {
@@ -393,7 +395,8 @@ TEST(HardData, SquaredNormsNearOverflowAreRefusedByName) {
   const Vectors rows =
       make(500, 16, [&](std::size_t, std::size_t) { return 4e17f * test::gaussian(random); });
   for (const Metric metric : kMetrics) {
-    const ClusteredIndex index = ClusteredIndex::build(rows.view(), {.metric = metric});
+    const ClusteredIndex index =
+        ClusteredIndex::build(rows.view(), {.metric = metric, .threads = 1});
     const Vectors queries{{rows.values.begin(), rows.values.begin() + 160}, 10, 16};
     EXPECT_TRUE(measure(index, rows, queries, 1).equals_exact);
     const std::vector<float> large(16, 1e18f);
