@@ -11,7 +11,7 @@
 #include "cairn/error.h"
 #include "cairn/io.h"
 
-#include "storage/file.h"
+#include "storage/atomic_file.h"
 #include "storage/vector_file_layout.h"
 #include "storage/vector_file_npy.h"
 
