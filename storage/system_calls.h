@@ -26,8 +26,11 @@ auto retry(Call&& call) {
   return result;
 }
 
-// A fresh name for a temporary file: .cairn-*.tmp. Throws io.
+// A fresh name for a temporary file: .cairn-*.tmp, 16 hexadecimal digits, the last four of which
+// follow from the others. Throws io.
 std::string random_name();
+// Could random_name() have made it? Says yes to one in 65,536 of other names of that look.
+bool is_random_name(const std::string& name);
 
 // Calls `use` with fresh temporary names until one is not taken.
 template <typename Use>
