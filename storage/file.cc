@@ -114,6 +114,13 @@ std::uint64_t File::size() const {
   return static_cast<std::uint64_t>(status.st_size);
 }
 
+bool File::is_at(const std::filesystem::path& path) const noexcept {
+  struct stat named {};
+  struct stat opened {};
+  return ::stat(path.c_str(), &named) == 0 && ::fstat(descriptor_, &opened) == 0 &&
+         named.st_dev == opened.st_dev && named.st_ino == opened.st_ino;
+}
+
 FileStamp File::stamp() const {
   struct stat status {};
   if (::fstat(descriptor_, &status) != 0) fail_io("cannot inspect", path_, errno);

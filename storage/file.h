@@ -46,6 +46,8 @@ class File {
   void seal();
 
   std::uint64_t size() const;
+  // Does `path`, by whatever links, name this very file?
+  bool is_at(const std::filesystem::path& path) const noexcept;
   FileStamp stamp() const;
   // Fills `bytes` from `offset` on; a file that ends before is Error(io).
   void read_at(std::uint64_t offset, std::span<std::byte> bytes) const;

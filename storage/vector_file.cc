@@ -171,6 +171,10 @@ void FileVectorSource::read(std::size_t first, std::size_t count, float* out) {
   read_rows<float>(impl_->open.file, impl_->open.layout, first, count, out);
 }
 
+bool FileVectorSource::reads_from(const std::filesystem::path& path) const {
+  return impl_->open.file.is_at(path);
+}
+
 VectorFileInfo read_vector_file_info(const std::filesystem::path& path) {
   const auto [file, layout] = open_vector_file(path);
   return {layout.rows, layout.dim, layout.element, file.size()};
