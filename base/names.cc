@@ -1,10 +1,38 @@
 // Spellings of the public enumerations.
 
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
 #include "cairn/compression.h"
 #include "cairn/stats.h"
 #include "cairn/types.h"
 
 namespace cairn {
+namespace {
+
+// The name of a metric first, then what others call it.
+constexpr std::pair<std::string_view, Metric> kMetricSpellings[] = {
+    {"l2", Metric::l2},
+    {"euclidean", Metric::l2},
+    {"l2sq", Metric::l2},
+    {"sqeuclidean", Metric::l2},
+    {"ip", Metric::inner_product},
+    {"inner_product", Metric::inner_product},
+    {"dot", Metric::inner_product},
+    {"cosine", Metric::cosine},
+    {"cos", Metric::cosine},
+    {"angular", Metric::cosine},
+};
+
+// `lower` is in lower case; `text` in any.
+bool are_same_letters(std::string_view text, std::string_view lower) noexcept {
+  return std::equal(text.begin(), text.end(), lower.begin(), lower.end(), [](char a, char b) {
+    return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
+  });
+}
+
+}  // namespace
 
 const char* to_string(Metric metric) noexcept {
   switch (metric) {
@@ -19,9 +47,9 @@ const char* to_string(Metric metric) noexcept {
 }
 
 std::optional<Metric> parse_metric(std::string_view name) noexcept {
-  if (name == "l2") return Metric::l2;
-  if (name == "ip" || name == "inner_product") return Metric::inner_product;
-  if (name == "cosine") return Metric::cosine;
+  for (const auto& [spelling, metric] : kMetricSpellings) {
+    if (are_same_letters(name, spelling)) return metric;
+  }
   return std::nullopt;
 }
 

@@ -10,7 +10,9 @@
 #include <cairn/compression.h>
 #include <cairn/io.h>
 
+#include "cli/arguments.h"
 #include "cli/commands.h"
+#include "cli/file_arguments.h"
 #include "cli/html_text.h"
 #include "cli/interruption.h"
 
@@ -107,18 +109,18 @@ void add_analyze_command(CLI::App& app) {
   CLI::App& command = *app.add_subcommand(
       "analyze", "Tell what each way to store the rows of a vector file would save");
   const auto arguments = std::make_shared<AnalyzeArguments>();
-  command.add_option("input", arguments->input, "vectors (.fbin .u8bin .fvecs .bvecs .npy)")
-      ->required();
+  CLI::Option* const input = command.add_option(
+      "--input,-i", arguments->input, "vectors (.fbin .f16bin .u8bin .i8bin .fvecs .bvecs .npy)");
   command.add_option("--zstd", arguments->zstd_level, "level of zstd to try")
       ->check(CLI::Range(1, 22))
       ->capture_default_str();
   command.add_option("--rows", arguments->max_rows, "only so many rows from the start")
-      ->check(CLI::PositiveNumber);
+      ->check(at_least(1));
   command.add_option("--sample", arguments->sample_mib, "MiB of float32 to look at")
       ->check(CLI::Range(std::size_t{1}, std::size_t{1} << 20))
       ->capture_default_str();
   command.add_flag("--json", arguments->is_json, "print one JSON object");
-  command.callback([arguments] { run_analyze(*arguments); });
+  add_file_arguments(command, "INPUT", {{input}}, [arguments] { run_analyze(*arguments); });
 }
 
 }  // namespace cairn::cli

@@ -21,11 +21,6 @@ CLI::Validator recall_range() {
           "(0, 1]"};
 }
 
-CLI::Validator at_least(std::size_t lowest) {
-  return CLI::Range(lowest, std::numeric_limits<std::size_t>::max() / 2)
-      .description(">= " + std::to_string(lowest));
-}
-
 template <typename Value>
 CLI::Option* add_recall(CLI::App& command, Value& value) {
   return command.add_option("--recall", value, "share of the true neighbours wanted")
@@ -42,6 +37,15 @@ CLI::Option* add_probes(CLI::App& command, Value& value) {
 
 }  // namespace
 
+CLI::Validator at_least(std::size_t lowest) {
+  return {[lowest](std::string& text) -> std::string {
+            std::uint64_t value = 0;
+            if (CLI::detail::lexical_cast(text, value) && value >= lowest) return {};
+            return text + ": expected a whole number, at least " + std::to_string(lowest);
+          },
+          ">= " + std::to_string(lowest)};
+}
+
 CLI::Option* add_metric_option(CLI::App& command, Metric& metric) {
   return command
       .add_option_function<std::string>(
@@ -50,11 +54,12 @@ CLI::Option* add_metric_option(CLI::App& command, Metric& metric) {
             const std::optional<Metric> parsed = parse_metric(name);
             if (!parsed) {
               throw CLI::ValidationError(
-                  "--metric", "unknown metric '" + name + "'; expected l2, ip or cosine");
+                  "--metric", "unknown metric '" + name +
+                                  "'; expected l2, ip or cosine (or euclidean, dot, angular)");
             }
             metric = *parsed;
           },
-          "l2 (default), ip or cosine")
+          "l2 (default; squared), ip or cosine; also euclidean, dot, angular")
       ->type_name("NAME");
 }
 
@@ -103,7 +108,7 @@ CLI::Option* add_recall_option(CLI::App& command, float& target) {
 }
 
 CLI::Option* add_recall_option(CLI::App& command, std::vector<double>& targets) {
-  return add_recall(command, targets)->delimiter(',');
+  return add_recall(command, targets)->delimiter(',')->allow_extra_args(false);
 }
 
 CLI::Option* add_probes_option(CLI::App& command, std::size_t& probes) {
@@ -111,7 +116,7 @@ CLI::Option* add_probes_option(CLI::App& command, std::size_t& probes) {
 }
 
 CLI::Option* add_probes_option(CLI::App& command, std::vector<std::size_t>& probes) {
-  return add_probes(command, probes)->delimiter(',');
+  return add_probes(command, probes)->delimiter(',')->allow_extra_args(false);
 }
 
 CLI::Option* add_rerank_option(CLI::App& command, float& factor) {
@@ -150,18 +155,42 @@ std::vector<CLI::Option*> add_compression_options(CLI::App& command, Compression
   return {encoding, level, dictionary, block_rows};
 }
 
-void add_tier_options(CLI::App& command, std::optional<std::uint64_t>& hot_bytes,
-                      std::optional<std::uint64_t>& warm_bytes) {
+std::vector<CLI::Option*> add_tier_options(CLI::App& command,
+                                           std::optional<std::uint64_t>& hot_bytes,
+                                           std::optional<std::uint64_t>& warm_bytes) {
   const auto add = [&command](const char* name, std::optional<std::uint64_t>& bytes,
                               const std::string& what) {
-    command
+    return command
         .add_option(name, bytes,
                     "RAM for " + what + ", as 512M or 4G; 0: none; default: a tenth of the rows")
         ->transform(CLI::AsSizeValue(false))
         ->type_name("SIZE");
   };
-  add("--hot-bytes", hot_bytes, "the hottest rows as float32, with --storage tiered");
-  add("--warm-bytes", warm_bytes, "warm rows as they are stored, with --storage tiered");
+  return {add("--hot-bytes", hot_bytes, "the hottest rows as float32, with --storage tiered"),
+          add("--warm-bytes", warm_bytes, "warm rows as they are stored, with --storage tiered")};
+}
+
+void refuse_given(const std::vector<CLI::Option*>& options, const std::string& needed) {
+  for (const CLI::Option* option : options) {
+    if (option->count() > 0) throw CLI::RequiresError(option->get_name(), needed);
+  }
+}
+
+void check_all_values(CLI::App& command) {
+  for (CLI::Option* option : command.get_options()) {
+    if (option->get_expected_min() == 0) continue;  // a flag
+    const std::string type = option->get_type_name();
+    const bool is_count =
+        type.find("UINT") != std::string::npos || type.starts_with("SIZE") || type.starts_with("P");
+    const CLI::Validator check(
+        [is_count](std::string& text) -> std::string {
+          if (text.empty()) return "expected a value, found ''";
+          if (is_count && text.front() == '-') return text + ": expected 0 or more";
+          return {};
+        },
+        "");
+    option->transform(check);  // these come first
+  }
 }
 
 CLI::Validator has_extension(std::vector<std::string> extensions) {

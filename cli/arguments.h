@@ -39,9 +39,21 @@ CLI::Option* add_rerank_option(CLI::App& command, float& factor);
 // --encoding, --zstd, --dictionary and --block-rows. Returns the options added.
 std::vector<CLI::Option*> add_compression_options(CLI::App& command, CompressionOptions& options);
 
-// --hot-bytes and --warm-bytes.
-void add_tier_options(CLI::App& command, std::optional<std::uint64_t>& hot_bytes,
-                      std::optional<std::uint64_t>& warm_bytes);
+// --hot-bytes and --warm-bytes. Returns the options added.
+std::vector<CLI::Option*> add_tier_options(CLI::App& command,
+                                           std::optional<std::uint64_t>& hot_bytes,
+                                           std::optional<std::uint64_t>& warm_bytes);
+
+// Accepts whole numbers from `lowest` on.
+CLI::Validator at_least(std::size_t lowest);
+
+// Throws a usage error that names the first of `options` that was given: it would be ignored
+// without what `needed` says.
+void refuse_given(const std::vector<CLI::Option*>& options, const std::string& needed);
+
+// Refuses what would pass for another value or for none: an empty text, a number below 0 where only
+// others make sense. For every option of the command.
+void check_all_values(CLI::App& command);
 
 // Accepts paths whose extension is one of `extensions` (".ibin").
 CLI::Validator has_extension(std::vector<std::string> extensions);

@@ -21,12 +21,14 @@
 #include "cli/bench_report.h"
 #include "cli/bench_run.h"
 #include "cli/commands.h"
+#include "cli/file_arguments.h"
 #include "cli/html_report.h"
 #include "cli/index_facts.h"
 #include "cli/interruption.h"
 #include "cli/machine_facts.h"
 #include "cli/progress_bar.h"
 #include "cli/query_file.h"
+#include "cli/result_files.h"
 #include "cli/text_file.h"
 #include "cli/tier_report.h"
 
@@ -129,7 +131,7 @@ void set_storage(ClusteredIndex& index, const BenchArguments& arguments) {
 BenchTruth find_truth(const BenchArguments& arguments, const Subject& subject, MatrixView queries) {
   const ClusteredIndex& index = subject.index;
   const std::size_t k = arguments.plan.options.k;
-  if (!arguments.truth.empty()) return read_truth(arguments.truth, queries.rows, k);
+  if (!arguments.truth.empty()) return read_truth(arguments.truth, index, queries, k);
   if (subject.base.rows > 0) {
     const MatrixView base{subject.base.values.data(), subject.base.rows, subject.base.dim};
     return compute_truth(base, {}, queries, k, index.metric());
@@ -228,14 +230,20 @@ void print_summary(const BenchArguments& arguments, const Subject& subject,
   }
 }
 
-void check_outputs(const BenchArguments& arguments) {
-  for (const fs::path* path : {&arguments.json_path, &arguments.html_path}) {
-    if (!path->empty() && *path != "-") require_writable(*path);
-  }
+void check_bench_files(const BenchArguments& arguments) {
+  check_files({{"--index", arguments.index},
+               {"--input", arguments.input},
+               {"--queries", arguments.queries},
+               {"--truth", arguments.truth},
+               {"the distances of --truth", distances_path(arguments.truth)},
+               {"--peers", arguments.peers},
+               {"--labels", arguments.labels},
+               {"--query-labels", arguments.query_labels}},
+              {{"--json", arguments.json_path}, {"--html", arguments.html_path}});
 }
 
 void run_bench(BenchArguments arguments) {
-  check_outputs(arguments);
+  check_bench_files(arguments);
   const json peers = arguments.peers.empty() ? json() : read_peers(arguments.peers);
   if (!arguments.labels.empty()) arguments.gallery.labels = read_lines(arguments.labels);
   if (!arguments.query_labels.empty()) {
@@ -260,39 +268,90 @@ void run_bench(BenchArguments arguments) {
     std::fputs(text.c_str(), stdout);
   } else {
     print_summary(arguments, subject, points, truth);
-    if (!arguments.json_path.empty()) write_text_file(arguments.json_path, text);
+    if (!arguments.json_path.empty()) write_text(arguments.json_path, text);
   }
   if (!arguments.html_path.empty()) {
-    write_text_file(arguments.html_path, render_html_report(report));
+    write_text(arguments.html_path, render_html_report(report));
   }
 }
 
-void add_subject_options(CLI::App& command, BenchArguments& arguments) {
-  CLI::Option_group& subject = *command.add_option_group("index", "What to measure");
-  subject.add_option("--index", arguments.index, "index file");
+struct SubjectOptions {
+  CLI::Option* index;
+  CLI::Option* input;
+};
+
+SubjectOptions add_subject_options(CLI::App& command, BenchArguments& arguments) {
+  CLI::Option* const index = command.add_option("--index", arguments.index, "index file");
   CLI::Option* const input =
-      subject.add_option("--input,-i", arguments.input, "base vectors, to build an index of");
-  subject.require_option(1);
+      command
+          .add_option("--input,-i", arguments.input,
+                      "instead of --index: base vectors, to build an index of")
+          ->excludes(index);
   for (CLI::Option* option : add_build_options(command, arguments.build, "--build-threads")) {
     option->needs(input);
   }
+  return {index, input};
 }
 
-void add_gallery_options(CLI::App& command, BenchArguments& arguments) {
-  command.add_option("--name", arguments.name, "name of the data set, for the report");
-  command.add_option("--peers", arguments.peers, "JSON curves of other libraries for the report");
+// Options that say nothing without others.
+struct ConditionalOptions {
+  std::vector<CLI::Option*> of_compression;
+  std::vector<CLI::Option*> of_tiers;
+  std::vector<CLI::Option*> of_report;
+  std::vector<CLI::Option*> of_gallery;
+};
+
+void add_storage_options(CLI::App& command, BenchArguments& arguments,
+                         ConditionalOptions& conditional) {
   command
-      .add_option_function<std::string>(
-          "--image-shape",
-          [&arguments](const std::string& text) {
-            arguments.gallery.image_shape = parse_image_shape(text);
-          },
-          "vectors are pictures of WIDTHxHEIGHT: show some in the report")
-      ->type_name("WxH");
-  command.add_option("--labels", arguments.labels, "text file, one line per base row");
-  command.add_option("--query-labels", arguments.query_labels, "text file, one line per query");
-  command.add_option("--gallery", arguments.gallery.items, "queries to show in the report")
-      ->capture_default_str();
+      .add_option("--storage", arguments.storage,
+                  "where full vectors are: memory, mmap, compressed or tiered")
+      ->check(CLI::IsMember({"memory", "mmap", "compressed", "tiered"}));
+  conditional.of_compression = add_compression_options(command, arguments.compression);
+  conditional.of_tiers = add_tier_options(command, arguments.hot_bytes, arguments.warm_bytes);
+}
+
+void add_report_options(CLI::App& command, BenchArguments& arguments,
+                        ConditionalOptions& conditional) {
+  command.add_option("--json", arguments.json_path, "write the report as JSON; - for stdout");
+  command.add_option("--html", arguments.html_path, "write the report as one HTML page");
+  CLI::Option* const name =
+      command.add_option("--name", arguments.name, "name of the data set, for the report");
+  CLI::Option* const peers = command.add_option("--peers", arguments.peers,
+                                                "JSON curves of other libraries for the report");
+  CLI::Option* const shape =
+      command
+          .add_option_function<std::string>(
+              "--image-shape",
+              [&arguments](const std::string& text) {
+                arguments.gallery.image_shape = parse_image_shape(text);
+              },
+              "vectors are pictures of WIDTHxHEIGHT: show some in the report")
+          ->type_name("WxH");
+  CLI::Option* const labels =
+      command.add_option("--labels", arguments.labels, "text file, one line per base row");
+  CLI::Option* const query_labels =
+      command.add_option("--query-labels", arguments.query_labels, "text file, one line per query");
+  CLI::Option* const items =
+      command.add_option("--gallery", arguments.gallery.items, "queries to show in the report")
+          ->capture_default_str();
+  conditional.of_report = {name, peers, shape, labels, query_labels, items};
+  conditional.of_gallery = {query_labels, items};
+}
+
+void refuse_ignored(const BenchArguments& arguments, const ConditionalOptions& options) {
+  const bool is_tiered = arguments.storage == "tiered";
+  const bool has_report = !arguments.json_path.empty() || !arguments.html_path.empty();
+  const bool has_gallery = arguments.gallery.image_shape || !arguments.labels.empty();
+  if (!is_tiered && arguments.storage != "compressed") {
+    refuse_given(options.of_compression, "--storage compressed or tiered");
+  }
+  if (!is_tiered) refuse_given(options.of_tiers, "--storage tiered");
+  if (!has_report) refuse_given(options.of_report, "--json or --html");
+  if (!has_gallery) refuse_given(options.of_gallery, "--image-shape or --labels");
+  if (arguments.html_path == "-") {
+    throw CLI::ValidationError("--html", "-: expected a file; --json takes - for stdout");
+  }
 }
 
 }  // namespace
@@ -300,22 +359,20 @@ void add_gallery_options(CLI::App& command, BenchArguments& arguments) {
 void add_bench_command(CLI::App& app) {
   CLI::App& command = *app.add_subcommand("bench", "Measure speed against recall");
   const auto arguments = std::make_shared<BenchArguments>();
-  add_subject_options(command, *arguments);
-  command.add_option("--queries,-q", arguments->queries, "query vectors")->required();
-  command.add_option("--truth", arguments->truth, "true neighbours (.ibin); default: computed");
+  ConditionalOptions conditional;
+  const SubjectOptions subject = add_subject_options(command, *arguments);
+  CLI::Option* const queries =
+      command.add_option("--queries,-q", arguments->queries, "query vectors; - for standard input");
+  command.add_option("--truth", arguments->truth,
+                     "true neighbours, as 'cairn truth' writes them; default: computed");
   command.add_option("--max-queries", arguments->max_queries, "only the first so many queries")
-      ->check(CLI::PositiveNumber);
+      ->check(at_least(1));
   add_k_option(command, arguments->plan.options.k);
   CLI::Option* const recall =
       add_recall_option(command, arguments->targets)->default_str("0.8,0.9,0.95,0.99");
   add_probes_option(command, arguments->probes)->excludes(recall);
   add_rerank_option(command, arguments->plan.options.rerank_factor);
-  command
-      .add_option("--storage", arguments->storage,
-                  "where full vectors are: memory, mmap, compressed or tiered")
-      ->check(CLI::IsMember({"memory", "mmap", "compressed", "tiered"}));
-  add_compression_options(command, arguments->compression);
-  add_tier_options(command, arguments->hot_bytes, arguments->warm_bytes);
+  add_storage_options(command, *arguments, conditional);
   command
       .add_option("--threads", arguments->plan.clients, "threads that ask queries at the same time")
       ->check(CLI::Range(1u, 4096u))
@@ -324,10 +381,12 @@ void add_bench_command(CLI::App& app) {
       .add_option("--repeat", arguments->plan.repeat, "runs per point, the best of which counts")
       ->check(CLI::Range(1u, 1000u))
       ->capture_default_str();
-  command.add_option("--json", arguments->json_path, "write the report as JSON; - for stdout");
-  command.add_option("--html", arguments->html_path, "write the report as one HTML page");
-  add_gallery_options(command, *arguments);
-  command.callback([arguments] { run_bench(*arguments); });
+  add_report_options(command, *arguments, conditional);
+  add_file_arguments(command, "INDEX QUERIES", {{subject.index, subject.input}, {queries}},
+                     [arguments, conditional] {
+                       refuse_ignored(*arguments, conditional);
+                       run_bench(*arguments);
+                     });
 }
 
 }  // namespace cairn::cli

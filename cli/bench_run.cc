@@ -17,6 +17,7 @@
 #include "cli/interruption.h"
 #include "cli/progress_bar.h"
 #include "cli/result_files.h"
+#include "cli/truth_fit.h"
 
 namespace cairn::cli {
 namespace {
@@ -130,14 +131,16 @@ TimedRun time_run(const ClusteredIndex& index, const BenchPlan& plan,
 
 }  // namespace
 
-BenchTruth read_truth(const std::filesystem::path& path, std::size_t queries, std::size_t k) {
-  BenchTruth truth{std::vector<std::size_t>(queries), read_result(path, queries), "file"};
+BenchTruth read_truth(const std::filesystem::path& path, const ClusteredIndex& index,
+                      MatrixView queries, std::size_t k) {
+  BenchTruth truth{std::vector<std::size_t>(queries.rows), read_result(path, queries.rows), "file"};
   std::iota(truth.queries.begin(), truth.queries.end(), std::size_t{0});
   if (truth.neighbours.k < k) {
     throw Error(ErrorCode::invalid_argument,
                 path.string() + ": truth has " + std::to_string(truth.neighbours.k) +
                     " columns; expected at least k = " + std::to_string(k));
   }
+  check_truth_fits(path.string(), truth.neighbours, index, queries);
   return truth;
 }
 

@@ -20,9 +20,11 @@ struct BenchTruth {
   std::string source;                // "file" or "exact search"
 };
 
-// Reads ids, and the distances beside them if there are any, for the first `queries` queries.
-// Throws Error if there are fewer rows, or fewer than k columns.
-BenchTruth read_truth(const std::filesystem::path& path, std::size_t queries, std::size_t k);
+// Reads ids, and the distances beside them if there are any, for these queries.
+// Throws Error if there are fewer rows, or fewer than k columns, or it cannot be the truth of this
+// index (see check_truth_fits).
+BenchTruth read_truth(const std::filesystem::path& path, const ClusteredIndex& index,
+                      MatrixView queries, std::size_t k);
 
 // Finds the true neighbours of queries spread over all, as many as a few seconds allow, among
 // `base`; row i of the base is the index's ids[i], or i if ids are empty.

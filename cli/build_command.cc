@@ -15,11 +15,11 @@
 #include "cli/arguments.h"
 #include "cli/build_report.h"
 #include "cli/commands.h"
+#include "cli/file_arguments.h"
 #include "cli/index_facts.h"
 #include "cli/interruption.h"
 #include "cli/machine_facts.h"
 #include "cli/progress_bar.h"
-#include "cli/text_file.h"
 
 namespace cairn::cli {
 namespace {
@@ -36,7 +36,9 @@ struct BuildArguments {
 };
 
 void run_build(const BuildArguments& arguments) {
-  require_writable(arguments.output);
+  check_files(
+      {{"--input", arguments.input}, {"--ids", arguments.ids}, {"--payload", arguments.payload}},
+      {{"--output", arguments.output}});
   FileVectorSource source(arguments.input);
   std::vector<VectorId> ids;
   if (!arguments.ids.empty()) ids = read_ids(arguments.ids);
@@ -76,9 +78,10 @@ void run_build(const BuildArguments& arguments) {
 void add_build_command(CLI::App& app) {
   CLI::App& command = *app.add_subcommand("build", "Build an index of the rows of a vector file");
   const auto arguments = std::make_shared<BuildArguments>();
-  command.add_option("--input,-i", arguments->input, "vectors (.fbin .u8bin .fvecs .bvecs .npy)")
-      ->required();
-  command.add_option("--output,-o", arguments->output, "the index file to write")->required();
+  CLI::Option* const input = command.add_option(
+      "--input,-i", arguments->input, "vectors (.fbin .f16bin .u8bin .i8bin .fvecs .bvecs .npy)");
+  CLI::Option* const output =
+      command.add_option("--output,-o", arguments->output, "the index file to write");
   command.add_option("--ids", arguments->ids, "ids of the rows (.u64bin); default: row numbers");
   command.add_option("--payload", arguments->payload,
                      "a line for each row, text or JSON, to be kept in the index and found by id");
@@ -87,7 +90,8 @@ void add_build_command(CLI::App& app) {
       .add_option("--storage", arguments->storage, "how full vectors are saved: raw or compressed")
       ->check(CLI::IsMember({"raw", "compressed"}))
       ->capture_default_str();
-  add_compression_options(command, arguments->compression);
+  const std::vector<CLI::Option*> compression =
+      add_compression_options(command, arguments->compression);
   command
       .add_option("--memory-limit", arguments->options.memory_limit_bytes,
                   "memory to build with, as 512M or 4G; default: a quarter of the vectors as "
@@ -95,7 +99,10 @@ void add_build_command(CLI::App& app) {
       ->transform(CLI::AsSizeValue(false))
       ->type_name("SIZE");
   command.add_flag("--json", arguments->is_json, "print one JSON object");
-  command.callback([arguments] { run_build(*arguments); });
+  add_file_arguments(command, "INPUT OUTPUT", {{input}, {output}}, [arguments, compression] {
+    if (arguments->storage != "compressed") refuse_given(compression, "--storage compressed");
+    run_build(*arguments);
+  });
 }
 
 }  // namespace cairn::cli

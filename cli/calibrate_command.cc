@@ -9,7 +9,8 @@
 #include "cli/arguments.h"
 #include "cli/calibration_table.h"
 #include "cli/commands.h"
-#include "cli/text_file.h"
+#include "cli/file_arguments.h"
+#include "cli/query_file.h"
 
 namespace cairn::cli {
 namespace {
@@ -25,9 +26,10 @@ struct CalibrateArguments {
 void run_calibrate(const CalibrateArguments& arguments) {
   const std::filesystem::path& output =
       arguments.output.empty() ? arguments.index : arguments.output;
-  require_writable(output);
+  check_files({{"the index", arguments.index}, {"--queries", arguments.queries}},
+              {{"--output", arguments.output}});
   ClusteredIndex index = ClusteredIndex::open(arguments.index);
-  const Matrix<float> queries = read_vectors(arguments.queries);
+  const Matrix<float> queries = read_queries(arguments.queries, index);
   index.calibrate({queries.values.data(), queries.rows, queries.dim}, arguments.threads);
   SaveOptions save;
   if (index.storage_kind() == StorageKind::compressed) save.compression.emplace();
@@ -42,11 +44,13 @@ void add_calibrate_command(CLI::App& app) {
   CLI::App& command = *app.add_subcommand(
       "calibrate", "Measure on queries of your own what recall costs, and keep it in the index");
   const auto arguments = std::make_shared<CalibrateArguments>();
-  command.add_option("index", arguments->index, "index file")->required();
-  command.add_option("--queries,-q", arguments->queries, "query vectors")->required();
+  CLI::Option* const index = command.add_option("--index", arguments->index, "index file");
+  CLI::Option* const queries =
+      command.add_option("--queries,-q", arguments->queries, "query vectors; - for standard input");
   command.add_option("--output,-o", arguments->output, "default: the index file itself");
   command.add_option("--threads", arguments->threads, "0: all cores")->check(CLI::Range(0u, 4096u));
-  command.callback([arguments] { run_calibrate(*arguments); });
+  add_file_arguments(command, "INDEX QUERIES", {{index}, {queries}},
+                     [arguments] { run_calibrate(*arguments); });
 }
 
 }  // namespace cairn::cli

@@ -6,18 +6,20 @@
 #include <limits>
 #include <memory>
 #include <string>
+#include <utility>
 
+#include <cairn/clustered_index.h>
 #include <cairn/error.h>
 #include <cairn/io.h>
 
 #include "cli/arguments.h"
 #include "cli/commands.h"
-#include "cli/text_file.h"
+#include "cli/file_arguments.h"
 
 namespace cairn::cli {
 namespace {
 
-enum class Content { floats, integers, ids };
+enum class Content { floats, integers, ids, rows_of_ids };
 
 std::string lower_extension(const std::filesystem::path& path) {
   std::string extension = path.extension().string();
@@ -30,7 +32,7 @@ std::string lower_extension(const std::filesystem::path& path) {
 // What the target holds: told by its name or, for .npy, which holds anything, by the source.
 Content content_for(const std::filesystem::path& target, const VectorFileInfo& source) {
   const std::string extension = lower_extension(target);
-  if (extension == ".u64bin") return Content::ids;
+  if (extension == ".u64bin") return source.dim == 1 ? Content::ids : Content::rows_of_ids;
   if (extension == ".ibin" || extension == ".ivecs") return Content::integers;
   if (extension != ".npy") return Content::floats;
   switch (source.type) {
@@ -40,7 +42,7 @@ Content content_for(const std::filesystem::path& target, const VectorFileInfo& s
       return Content::integers;
     case ElementType::u32:
     case ElementType::u64:
-      return source.dim == 1 ? Content::ids : Content::integers;
+      return source.dim == 1 ? Content::ids : Content::rows_of_ids;
     default:
       return Content::floats;
   }
@@ -66,7 +68,7 @@ Matrix<std::int32_t> read_integers(const std::filesystem::path& source, ElementT
 
 void run_convert(const std::filesystem::path& source, const std::filesystem::path& target,
                  std::size_t max_rows) {
-  require_writable(target);
+  check_files({{"the source", source}}, {{"the target", target}});
   const VectorFileInfo info = read_vector_file_info(source);
   const std::size_t rows = std::min(info.rows, max_rows);
   switch (content_for(target, info)) {
@@ -78,6 +80,12 @@ void run_convert(const std::filesystem::path& source, const std::filesystem::pat
     case Content::integers: {
       const Matrix<std::int32_t> matrix = read_integers(source, info.type);
       write_int_matrix(target, matrix.values.data(), rows, matrix.dim);
+      break;
+    }
+    case Content::rows_of_ids: {
+      Matrix<VectorId> ids = read_id_matrix(source);
+      ids.values.resize(rows * ids.dim);
+      write_result(target, {}, {rows, ids.dim, std::move(ids.values), {}});
       break;
     }
     case Content::ids: {
@@ -101,13 +109,14 @@ void add_convert_command(CLI::App& app) {
   CLI::App& command =
       *app.add_subcommand("convert", "Convert between vector file formats, exactly or not at all");
   const auto arguments = std::make_shared<Arguments>();
-  command.add_option("source", arguments->source, "file to read")->required();
-  command.add_option("target", arguments->target, "file to write; its extension tells the format")
-      ->required();
+  CLI::Option* const source = command.add_option("--input,-i", arguments->source, "file to read");
+  CLI::Option* const target = command.add_option("--output,-o", arguments->target,
+                                                 "file to write; its extension tells the format");
   command.add_option("--rows", arguments->max_rows, "only so many rows from the start")
-      ->check(CLI::PositiveNumber);
-  command.callback(
-      [arguments] { run_convert(arguments->source, arguments->target, arguments->max_rows); });
+      ->check(at_least(1));
+  add_file_arguments(command, "INPUT OUTPUT", {{source}, {target}}, [arguments] {
+    run_convert(arguments->source, arguments->target, arguments->max_rows);
+  });
 }
 
 }  // namespace cairn::cli

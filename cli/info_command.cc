@@ -9,6 +9,7 @@
 
 #include "cli/calibration_table.h"
 #include "cli/commands.h"
+#include "cli/file_arguments.h"
 #include "cli/html_text.h"
 #include "cli/index_facts.h"
 
@@ -80,9 +81,9 @@ void add_info_command(CLI::App& app) {
   };
   CLI::App& command = *app.add_subcommand("info", "Describe an index file");
   const auto arguments = std::make_shared<Arguments>();
-  command.add_option("index", arguments->index, "index file")->required();
+  CLI::Option* const path = command.add_option("--index", arguments->index, "index file");
   command.add_flag("--json", arguments->is_json, "print one JSON object");
-  command.callback([arguments] {
+  add_file_arguments(command, "INDEX", {{path}}, [arguments] {
     const ClusteredIndex index = ClusteredIndex::open(arguments->index);
     const std::uint64_t file_bytes = std::filesystem::file_size(arguments->index);
     if (arguments->is_json) {

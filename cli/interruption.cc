@@ -8,23 +8,28 @@
 namespace cairn::cli {
 namespace {
 
-std::atomic<bool> interrupted{false};
-static_assert(std::atomic<bool>::is_always_lock_free, "set from a signal handler");
+std::atomic<int> signal_caught{0};
+static_assert(std::atomic<int>::is_always_lock_free, "set from a signal handler");
 
-extern "C" void raise_flag(int) { interrupted.store(true); }
+extern "C" void keep_signal(int signal) { signal_caught.store(signal); }
 
 }  // namespace
 
 void catch_interruptions() {
   struct sigaction action {};
-  action.sa_handler = raise_flag;
+  action.sa_handler = keep_signal;
   action.sa_flags = static_cast<int>(SA_RESETHAND) | SA_RESTART;
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
 }
 
-bool is_interrupted() noexcept { return interrupted.load(std::memory_order_relaxed); }
+bool is_interrupted() noexcept { return signal_caught.load(std::memory_order_relaxed) != 0; }
+
+int interrupted_exit_code() noexcept {
+  const int signal = signal_caught.load(std::memory_order_relaxed);
+  return 128 + (signal != 0 ? signal : SIGINT);
+}
 
 void stop_if_interrupted() {
   if (is_interrupted()) throw Error(ErrorCode::cancelled, "cancelled");

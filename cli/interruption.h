@@ -8,6 +8,9 @@ void catch_interruptions();
 
 bool is_interrupted() noexcept;
 
+// 128 and the signal's number, as shells have it: 130 of SIGINT, 143 of SIGTERM.
+int interrupted_exit_code() noexcept;
+
 // Throws Error(cancelled) if interrupted.
 void stop_if_interrupted();
 

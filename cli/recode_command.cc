@@ -2,13 +2,14 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <cairn/clustered_index.h>
 
 #include "cli/arguments.h"
 #include "cli/commands.h"
+#include "cli/file_arguments.h"
 #include "cli/html_text.h"
-#include "cli/text_file.h"
 
 namespace cairn::cli {
 namespace {
@@ -25,7 +26,7 @@ struct RecodeArguments {
 void run_recode(const RecodeArguments& arguments) {
   const std::filesystem::path& output =
       arguments.output.empty() ? arguments.index : arguments.output;
-  require_writable(output);
+  check_files({{"the index", arguments.index}}, {{"--output", arguments.output}});
   const ClusteredIndex index = ClusteredIndex::open(arguments.index, {.verify = true});
   const std::uint64_t bytes_before = std::filesystem::file_size(arguments.index);
   const IndexStats before = index.stats();
@@ -45,14 +46,18 @@ void add_recode_command(CLI::App& app) {
   CLI::App& command =
       *app.add_subcommand("recode", "Change how a saved index stores its full vectors");
   const auto arguments = std::make_shared<RecodeArguments>();
-  command.add_option("index", arguments->index, "index file")->required();
+  CLI::Option* const index = command.add_option("--index", arguments->index, "index file");
   command
       .add_option("--storage", arguments->storage, "how full vectors are saved: raw or compressed")
       ->check(CLI::IsMember({"raw", "compressed"}))
       ->required();
   command.add_option("--output,-o", arguments->output, "default: the index file itself");
-  add_compression_options(command, arguments->compression);
-  command.callback([arguments] { run_recode(*arguments); });
+  const std::vector<CLI::Option*> compression =
+      add_compression_options(command, arguments->compression);
+  add_file_arguments(command, "INDEX", {{index}}, [arguments, compression] {
+    if (arguments->storage != "compressed") refuse_given(compression, "--storage compressed");
+    run_recode(*arguments);
+  });
 }
 
 }  // namespace cairn::cli

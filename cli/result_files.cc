@@ -1,62 +1,68 @@
 #include "cli/result_files.h"
 
+#include <algorithm>
 #include <limits>
 #include <string>
-#include <vector>
 
 #include <cairn/error.h>
 #include <cairn/io.h>
+
+#include "cli/arguments.h"
 
 namespace cairn::cli {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int32_t kNoRow = -1;
+// A file of floats beside the ids may be anything, such as the queries, unless every row ascends.
+bool has_ascending_rows(const Matrix<float>& matrix) {
+  for (std::size_t row = 0; row < matrix.rows; ++row) {
+    if (!std::is_sorted(matrix.row(row), matrix.row(row) + matrix.dim)) return false;
+  }
+  return true;
+}
 
 }  // namespace
 
+CLI::Validator result_extension() { return has_extension({".ibin", ".ivecs", ".u64bin", ".npy"}); }
+
 fs::path distances_path(const fs::path& ids) {
   fs::path path = ids;
-  return path.replace_extension(".fbin");
+  return path.replace_extension(".distances.fbin");
 }
 
-void write_result_ids(const fs::path& path, const BatchResult& result) {
-  std::vector<std::int32_t> narrow(result.ids.size(), kNoRow);
-  for (std::size_t i = 0; i < narrow.size(); ++i) {
-    const VectorId id = result.ids[i];
-    if (id == kNoId) continue;
-    if (id > static_cast<VectorId>(std::numeric_limits<std::int32_t>::max())) {
-      throw Error(ErrorCode::invalid_argument, path.string() + ": id " + std::to_string(id) +
-                                                   " of query " + std::to_string(i / result.k) +
-                                                   " does not fit int32, which the format holds");
-    }
-    narrow[i] = static_cast<std::int32_t>(id);
-  }
-  write_int_matrix(path, narrow.data(), result.queries, result.k);
+bool holds_all_ids(const fs::path& path) {
+  return path.extension() != ".ibin" && path.extension() != ".ivecs";
 }
 
-void write_result_distances(const fs::path& path, const BatchResult& result) {
-  write_vectors(path, {result.distances.data(), result.queries, result.k});
+void require_room_for_ids(const fs::path& path, VectorId largest) {
+  constexpr VectorId kMost = std::numeric_limits<std::int32_t>::max();
+  if (holds_all_ids(path) || largest <= kMost) return;
+  throw Error(ErrorCode::invalid_argument,
+              path.string() + ": the format holds int32, but there are ids up to " +
+                  std::to_string(largest) + "; .u64bin and .npy hold all ids");
 }
 
 BatchResult read_result(const fs::path& ids, std::size_t queries) {
-  const Matrix<std::int32_t> rows = read_int_matrix(ids);
+  Matrix<VectorId> rows = read_id_matrix(ids);
   if (rows.rows < queries) {
     throw Error(ErrorCode::invalid_argument,
                 ids.string() + ": truth of " + std::to_string(rows.rows) +
                     " queries; expected at least " + std::to_string(queries));
   }
-  BatchResult result{queries, rows.dim, {}, {}};
-  for (std::size_t i = 0; i < queries * rows.dim; ++i) {
-    result.ids.push_back(rows.values[i] < 0 ? kNoId : static_cast<VectorId>(rows.values[i]));
-  }
-  const fs::path distances = distances_path(ids);
-  if (distances != ids && fs::exists(distances)) {
+  const std::size_t all_rows = rows.rows;
+  rows.values.resize(queries * rows.dim);
+  BatchResult result{queries, rows.dim, std::move(rows.values), {}};
+  fs::path plain = ids;
+  plain.replace_extension(".fbin");  // as ground truth made by others has it
+  for (const fs::path& distances : {distances_path(ids), plain}) {
+    if (distances == ids || !fs::exists(distances)) continue;
     const VectorFileInfo info = read_vector_file_info(distances);
-    if (info.rows == rows.rows && info.dim == rows.dim) {
-      result.distances = read_vectors(distances, queries).values;
-    }
+    if (info.rows != all_rows || info.dim != result.k) continue;
+    Matrix<float> found = read_vectors(distances, queries);
+    if (!has_ascending_rows(found)) continue;
+    result.distances = std::move(found.values);
+    break;
   }
   return result;
 }

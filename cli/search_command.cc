@@ -5,7 +5,6 @@
 #include <limits>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -16,16 +15,16 @@
 
 #include "cli/arguments.h"
 #include "cli/commands.h"
+#include "cli/file_arguments.h"
 #include "cli/interruption.h"
 #include "cli/progress_bar.h"
 #include "cli/query_file.h"
 #include "cli/result_files.h"
-#include "cli/text_file.h"
+#include "cli/search_output.h"
 
 namespace cairn::cli {
 namespace {
 
-constexpr std::size_t kPrintedQueries = 10;
 constexpr std::size_t kQueriesPerThread = 64;
 
 struct SearchArguments {
@@ -34,6 +33,7 @@ struct SearchArguments {
   std::filesystem::path output;
   bool writes_distances = false;
   bool shows_payloads = false;
+  bool is_json = false;
   std::filesystem::path filter;
   std::optional<float> range;
   std::size_t limit = 0;
@@ -59,23 +59,6 @@ BatchResult search_all(const ClusteredIndex& index, const Matrix<float>& queries
     bar.update(first + rows, queries.rows);
   }
   return all;
-}
-
-// A hit a line, with its payload as it is.
-void print_payloads(const ClusteredIndex& index, const BatchResult& result, std::size_t query) {
-  const std::size_t begin = query * result.k;
-  const std::span all = std::span(result.ids).subspan(begin, result.k);
-  const auto hits =
-      static_cast<std::size_t>(std::find(all.begin(), all.end(), kNoId) - all.begin());
-  const auto payloads = index.payloads(all.first(hits));
-  std::printf("query %zu:\n", query);
-  for (std::size_t rank = 0; rank < hits; ++rank) {
-    std::printf("  %llu (%.6g)  ", static_cast<unsigned long long>(all[rank]),
-                static_cast<double>(result.distances[begin + rank]));
-    const std::string payload = payloads[rank].value_or("");
-    std::fwrite(payload.data(), 1, payload.size(), stdout);
-    std::printf("\n");
-  }
 }
 
 // As many columns as the most that a query found.
@@ -120,33 +103,45 @@ void print_cut_short(const BatchResult& result) {
   }
 }
 
-void print_first_rows(const ClusteredIndex& index, const BatchResult& result, bool shows_payloads) {
-  for (std::size_t query = 0; query < std::min(result.queries, kPrintedQueries); ++query) {
-    if (shows_payloads) {
-      print_payloads(index, result, query);
-      continue;
-    }
-    std::printf("query %zu:", query);
-    for (std::size_t rank = 0; rank < result.k; ++rank) {
-      const std::size_t at = query * result.k + rank;
-      if (result.ids[at] == kNoId) break;
-      std::printf("  %llu (%.6g)", static_cast<unsigned long long>(result.ids[at]),
-                  static_cast<double>(result.distances[at]));
-    }
-    std::printf("\n");
+VectorId largest_id(const ClusteredIndex& index) {
+  const std::vector<VectorId> ids = index.ids();
+  return ids.empty() ? 0 : *std::max_element(ids.begin(), ids.end());
+}
+
+// What would fail after the search fails before it.
+void check_arguments(const SearchArguments& arguments) {
+  std::vector<NamedFile> outputs{{"--output", arguments.output}};
+  if (arguments.writes_distances) {
+    outputs.push_back({"--distances", distances_path(arguments.output)});
   }
-  if (result.queries > kPrintedQueries) {
-    std::printf("... and %zu more queries; --output writes them all\n",
-                result.queries - kPrintedQueries);
+  check_files({{"--index", arguments.index},
+               {"--queries", arguments.queries},
+               {"--filter", arguments.filter}},
+              outputs);
+}
+
+void print_result(const ClusteredIndex& index, const SearchArguments& arguments,
+                  const BatchResult& result) {
+  constexpr std::size_t kMostHits = 10;
+  SearchOutput output{.shows_payloads = arguments.shows_payloads};
+  if (arguments.range) output.most_hits = kMostHits;
+  if (arguments.is_json) {
+    print_as_json(index, result, output);
+  } else {
+    print_cut_short(result);
+    print_first_rows(index, result, output);
   }
 }
 
 void run_search(SearchArguments arguments) {
-  if (!arguments.output.empty()) require_writable(arguments.output);
+  check_arguments(arguments);
   const ClusteredIndex index = ClusteredIndex::open(arguments.index);
   if (arguments.shows_payloads && !index.has_payloads()) {
     throw Error(ErrorCode::invalid_argument,
                 arguments.index.string() + ": has no payloads; build it with --payload");
+  }
+  if (!arguments.output.empty() && !holds_all_ids(arguments.output)) {
+    require_room_for_ids(arguments.output, largest_id(index));
   }
   const Matrix<float> queries = read_queries(arguments.queries, index);
   std::optional<PreparedFilter> filter;
@@ -158,18 +153,37 @@ void run_search(SearchArguments arguments) {
   const BatchResult result = arguments.range ? search_ranges(index, queries, arguments)
                                              : search_all(index, queries, arguments.options);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  print_cut_short(result);
   if (arguments.output.empty()) {
-    print_first_rows(index, result, arguments.shows_payloads);
+    print_result(index, arguments, result);
     return;
   }
-  if (arguments.writes_distances) {
-    write_result_distances(distances_path(arguments.output), result);
-  }
-  write_result_ids(arguments.output, result);
-  std::printf("wrote the %zu nearest of %zu queries to %s, %.0f queries/s\n", result.k,
-              result.queries, arguments.output.string().c_str(),
-              static_cast<double>(result.queries) / seconds.count());
+  print_cut_short(result);
+  const std::filesystem::path distances =
+      arguments.writes_distances ? distances_path(arguments.output) : std::filesystem::path();
+  write_result(arguments.output, distances, result);
+  std::printf("wrote the %zu nearest of %zu queries to %s%s%s, %.0f queries/s\n", result.k,
+              result.queries, arguments.output.string().c_str(), distances.empty() ? "" : " and ",
+              distances.string().c_str(), static_cast<double>(result.queries) / seconds.count());
+}
+
+void add_output_options(CLI::App& command, SearchArguments& arguments) {
+  CLI::Option* const output =
+      command
+          .add_option(
+              "--output,-o", arguments.output,
+              "file of ids, a row for each query; where there are fewer than k: -1 in .ibin and "
+              ".ivecs (int32), 2^64 - 1 in .u64bin and .npy (uint64)")
+          ->check(result_extension());
+  command
+      .add_flag("--distances", arguments.writes_distances,
+                "write distances beside the ids: NAME.distances.fbin")
+      ->needs(output);
+  command
+      .add_flag("--payload", arguments.shows_payloads,
+                "print a line for each hit, with its payload")
+      ->excludes(output);
+  command.add_flag("--json", arguments.is_json, "print all hits as one JSON object")
+      ->excludes(output);
 }
 
 }  // namespace
@@ -179,8 +193,10 @@ void add_search_command(CLI::App& app) {
   const auto arguments = std::make_shared<SearchArguments>();
   SearchOptions& options = arguments->options;
   options.threads = 0;
-  command.add_option("--index", arguments->index, "index file")->required();
-  command.add_option("--queries,-q", arguments->queries, "query vectors")->required();
+  CLI::Option* const index = command.add_option("--index", arguments->index, "index file");
+  CLI::Option* const queries =
+      command.add_option("--queries,-q", arguments->queries,
+                         "query vectors; - for standard input: .npy, .fbin or lines of numbers");
   CLI::Option* const k = add_k_option(command, options.k);
   CLI::Option* const recall = add_recall_option(command, options.target_recall);
   CLI::Option* const probes = add_probes_option(command, options.probes)->excludes(recall);
@@ -198,25 +214,16 @@ void add_search_command(CLI::App& app) {
                                  ->excludes(rerank)
                                  ->excludes(farthest);
   command.add_option("--limit", arguments->limit, "of --range, the nearest so many")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->needs(range);
   command
       .add_option("--max-microseconds", options.max_microseconds,
                   "time after which a query is answered by what it has found")
-      ->check(CLI::PositiveNumber);
+      ->check(at_least(1));
   add_threads_option(command, "--threads", options.threads, "0: all cores");
-  CLI::Option* const output =
-      command.add_option("--output,-o", arguments->output, "ids, -1 where there are fewer than k")
-          ->check(has_extension({".ibin", ".ivecs", ".npy"}));
-  command
-      .add_flag("--distances", arguments->writes_distances,
-                "write distances beside the ids, as .fbin")
-      ->needs(output);
-  command
-      .add_flag("--payload", arguments->shows_payloads,
-                "print a line for each hit, with its payload")
-      ->excludes(output);
-  command.callback([arguments] { run_search(*arguments); });
+  add_output_options(command, *arguments);
+  add_file_arguments(command, "INDEX QUERIES", {{index}, {queries}},
+                     [arguments] { run_search(*arguments); });
 }
 
 }  // namespace cairn::cli

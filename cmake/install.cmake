@@ -4,6 +4,9 @@ set(cairn_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/cairn)
 install(TARGETS cairn EXPORT cairnTargets FILE_SET HEADERS FILE_SET eigen_header)
 if(CAIRN_BUILD_CLI)
   install(TARGETS cairn_cli)
+  install(FILES cli/man/cairn.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+  install(FILES cli/man/cairn.bash RENAME cairn
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
 endif()
 install(EXPORT cairnTargets NAMESPACE cairn:: DESTINATION ${cairn_cmake_dir})
 configure_package_config_file(cmake/cairnConfig.cmake.in ${CMAKE_CURRENT_BINARY_DIR}/cairnConfig.cmake

@@ -178,6 +178,17 @@ index::SearchRequest resolve(const index::IndexData& data, const SearchOptions& 
   return request;
 }
 
+// Full vectors must not take the place of the file that the index was opened from, nor of what it
+// was saved to there since.
+void check_vectors_file(const ClusteredIndex::Impl& impl, const std::filesystem::path& path) {
+  if (impl.reader == nullptr) return;
+  std::error_code ignored;
+  if (impl.reader->file().is_at(path) ||
+      std::filesystem::equivalent(impl.reader->path(), path, ignored)) {
+    refuse(path.string() + ": is the file of the index, which its vectors would replace");
+  }
+}
+
 // A typed view as float32: as it lies there if it is that already, else converted.
 class FloatRows {
  public:
@@ -432,6 +443,7 @@ void ClusteredIndex::use_memory_storage() {
 
 void ClusteredIndex::use_mmap_storage(const std::filesystem::path& vectors_file) {
   if (is_using_mmap()) refuse("use_mmap_storage: vectors are already served from a mapped file");
+  check_vectors_file(*impl_, vectors_file);
   auto store = MmapVectorStore::create(
       vectors_file, size(), dim(),
       [this](std::size_t first, std::size_t count, float* out) { read_rows(first, count, out); });
@@ -441,6 +453,7 @@ void ClusteredIndex::use_mmap_storage(const std::filesystem::path& vectors_file)
 
 void ClusteredIndex::use_compressed_storage(const std::filesystem::path& vectors_file,
                                             const CompressionOptions& options) {
+  check_vectors_file(*impl_, vectors_file);
   auto store = CompressedVectorStore::create(
       vectors_file, size(), dim(),
       [this](std::size_t first, std::size_t count, float* out) { read_rows(first, count, out); },
@@ -453,6 +466,7 @@ void ClusteredIndex::use_compressed_storage(const std::filesystem::path& vectors
 void ClusteredIndex::use_tiered_storage(const TieredOptions& options) {
   storage::check_tiered_options(options, dim());
   if (!options.vectors_file.empty()) {
+    check_vectors_file(*impl_, options.vectors_file);
     std::unique_ptr<VectorStore> cold = CompressedVectorStore::create(
         options.vectors_file, size(), dim(),
         [this](std::size_t first, std::size_t count, float* out) { read_rows(first, count, out); },

@@ -16,6 +16,7 @@
 #include "index/payload_puller.h"
 #include "index/tree_plan.h"
 #include "index/validate.h"
+#include "storage/atomic_file.h"
 #include "storage/coded_writer.h"
 #include "storage/payload_blocks.h"
 #include "storage/row_sorter.h"
@@ -115,6 +116,16 @@ void encode_buckets(const Buckets& buckets, storage::RowSorter& sorter, unsigned
   }
 }
 
+// What would fail after the work fails before it.
+void check_output(const std::filesystem::path& path, const VectorSource& source,
+                  const PayloadSource* payloads) {
+  if (source.reads_from(path) || (payloads != nullptr && payloads->reads_from(path))) {
+    throw Error(ErrorCode::invalid_argument,
+                path.string() + ": the index would replace a file that it is built from");
+  }
+  const storage::AtomicFile attempt(path);
+}
+
 }  // namespace
 
 void build_index_file(const std::filesystem::path& path, VectorSource& source,
@@ -126,8 +137,9 @@ void build_index_file(const std::filesystem::path& path, VectorSource& source,
   if (save.compression) storage::check_compression_options(*save.compression);
   const std::uint64_t limit = memory_limit(options, source.rows(), dim);
   check_memory_limit(limit, source.rows(), options.payloads != nullptr);
-  const std::filesystem::path directory = path.has_parent_path() ? path.parent_path() : ".";
-  static_cast<void>(storage::File::create_temporary(directory));  // fails now if ever
+  check_output(path, source, options.payloads);
+  const std::filesystem::path target = storage::resolve_target(path);
+  const std::filesystem::path directory = target.has_parent_path() ? target.parent_path() : ".";
   TreePlan plan = plan_tree(source, options, ids, progress);
   OwnedIndexData& data = plan.data;
 

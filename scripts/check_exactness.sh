@@ -33,7 +33,7 @@ for dir in "$data_dir"/*/; do
     "$cairn" search --index "$work/index.cairn" --queries "$work/query.fbin" --k 10 \
       --probes 1000000000 --rerank 1000000000 --distances --output "$work/found.ibin" >/dev/null
     cmp "$work/truth.ibin" "$work/found.ibin" || fail "$name, $metric: other ids"
-    cmp "$work/truth.fbin" "$work/found.fbin" || fail "$name, $metric: other distances"
+    cmp "$work/truth.distances.fbin" "$work/found.distances.fbin" || fail "$name, $metric: other distances"
     printf '%-20s %-7s 1000 queries: the same ids and distances\n' "$name" "$metric"
     checked=$((checked + 1))
   done

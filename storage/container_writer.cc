@@ -5,8 +5,8 @@
 #include "cairn/error.h"
 
 #include "base/bytes.h"
+#include "storage/atomic_file.h"
 #include "storage/container.h"
-#include "storage/file.h"
 #include "storage/format.h"
 
 namespace cairn::storage {

@@ -66,4 +66,8 @@ void LinePayloadSource::read(std::size_t row, std::string& out) {
   if (bytes > 0) impl_->file.read_at(begin, std::as_writable_bytes(std::span(out)));
 }
 
+bool LinePayloadSource::reads_from(const std::filesystem::path& path) const {
+  return impl_->file.is_at(path);
+}
+
 }  // namespace cairn

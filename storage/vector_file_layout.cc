@@ -19,15 +19,44 @@ struct Extension {
   VectorFileType type;
 };
 
-constexpr std::array<Extension, 8> kExtensions{{
+constexpr std::array<Extension, 10> kExtensions{{
     {".fbin", {VectorFormat::bin, ElementType::f32}},
+    {".f16bin", {VectorFormat::bin, ElementType::f16}},
     {".u8bin", {VectorFormat::bin, ElementType::u8}},
+    {".i8bin", {VectorFormat::bin, ElementType::i8}},
     {".ibin", {VectorFormat::bin, ElementType::i32}},
     {".u64bin", {VectorFormat::bin, ElementType::u64}},
     {".fvecs", {VectorFormat::vecs, ElementType::f32}},
     {".bvecs", {VectorFormat::vecs, ElementType::u8}},
     {".ivecs", {VectorFormat::vecs, ElementType::i32}},
     {".npy", {VectorFormat::npy, ElementType::f32}},
+}};
+
+// Formats that people have and this library does not read, and what to do.
+struct ForeignExtension {
+  const char* name;
+  const char* advice;
+};
+
+constexpr const char* kHdf5Advice =
+    "HDF5 is not read; numpy.save('vectors.npy', h5py.File(...)['train'][:]) converts a data set "
+    "of it";
+constexpr std::array<ForeignExtension, 7> kForeignExtensions{{
+    {".bin",
+     "the name does not tell the type of values; rename it to .fbin (float32), .f16bin, "
+     ".u8bin, .i8bin or .ibin (int32), whose header of two uint32 is the same"},
+    {".npz",
+     "an archive of arrays is not read; numpy.save('vectors.npy', numpy.load(...)['name']) "
+     "takes one out"},
+    {".hdf5", kHdf5Advice},
+    {".h5", kHdf5Advice},
+    {".parquet",
+     "Parquet is not read; numpy.save('vectors.npy', numpy.stack(column)) converts a "
+     "column of vectors"},
+    {".csv",
+     "text is not read; numpy.save('vectors.npy', numpy.loadtxt(..., delimiter=',')) "
+     "converts it"},
+    {".txt", "text is not read; numpy.save('vectors.npy', numpy.loadtxt(...)) converts it"},
 }};
 
 std::string describe(const VectorLayout& layout) {
@@ -73,13 +102,12 @@ void require_exact_size(const File& file, const VectorLayout& layout) {
 
 VectorLayout read_bin_layout(const File& file, ElementType element) {
   const auto [rows, dim] = read_words<2>(file);
-  const VectorLayout layout{element, rows, dim, 2 * sizeof(std::uint32_t), 0};
+  VectorLayout layout;
+  layout.element = element;
+  layout.rows = rows;
+  layout.dim = dim;
+  layout.first_value = 2 * sizeof(std::uint32_t);
   require_values(file, layout);
-  if (element == ElementType::u64 && dim != 1) {
-    fail_vector_file(
-        ErrorCode::corrupt, file.path(),
-        "the header says " + std::to_string(dim) + " columns; expected 1, as .u64bin holds ids");
-  }
   require_exact_size(file, layout);
   return layout;
 }
@@ -99,7 +127,13 @@ VectorLayout read_vecs_layout(const File& file, ElementType element) {
                          std::to_string(row_bytes) + " bytes; the file has " +
                          std::to_string(file.size()));
   }
-  return {element, file.size() / row_bytes, static_cast<std::uint64_t>(dim), kPrefix, kPrefix};
+  VectorLayout layout;
+  layout.element = element;
+  layout.rows = file.size() / row_bytes;
+  layout.dim = static_cast<std::uint64_t>(dim);
+  layout.first_value = kPrefix;
+  layout.row_gap = kPrefix;
+  return layout;
 }
 
 }  // namespace
@@ -119,8 +153,11 @@ VectorFileType vector_file_type(const std::filesystem::path& path) {
     if (extension == candidate.name) return candidate.type;
     known += (known.empty() ? "" : ", ") + std::string(candidate.name);
   }
-  fail_vector_file(ErrorCode::invalid_argument, path,
-                   "unknown extension '" + extension + "'; expected one of " + known);
+  std::string problem = "unknown extension '" + extension + "'";
+  for (const ForeignExtension& foreign : kForeignExtensions) {
+    if (extension == foreign.name) problem += std::string(" (") + foreign.advice + ")";
+  }
+  fail_vector_file(ErrorCode::invalid_argument, path, problem + "; expected one of " + known);
 }
 
 VectorLayout read_vector_layout(const File& file, VectorFileType type) {
@@ -160,6 +197,8 @@ const char* element_name(ElementType type) noexcept {
       return "int64";
     case ElementType::u64:
       return "uint64";
+    case ElementType::f16:
+      return "float16";
   }
   return "unknown";
 }

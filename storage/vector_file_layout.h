@@ -14,6 +14,7 @@
 #include "cairn/io.h"
 
 #include "storage/file.h"
+#include "storage/float_bits.h"
 
 namespace cairn::storage {
 
@@ -31,6 +32,16 @@ struct VectorLayout {
   std::uint64_t dim = 0;
   std::uint64_t first_value = 0;  // offset of the first row's first value
   std::uint64_t row_gap = 0;      // bytes between one row's last value and the next row's first
+  bool is_column_major = false;   // a column's values lie side by side, without gaps
+  bool is_list = false;           // a .npy of one dimension
+};
+
+// A half-precision value of a file.
+struct Half {
+  std::uint16_t bits;
+
+  explicit operator float() const noexcept { return from_half(bits); }
+  explicit operator double() const noexcept { return static_cast<double>(from_half(bits)); }
 };
 
 // "vectors.fbin: " + `problem` as an Error.
@@ -79,6 +90,8 @@ auto visit_element_type(ElementType type, Visit&& visit) {
       return visit(std::type_identity<std::uint32_t>{});
     case ElementType::i64:
       return visit(std::type_identity<std::int64_t>{});
+    case ElementType::f16:
+      return visit(std::type_identity<Half>{});
     case ElementType::u64:
       break;
   }

@@ -24,7 +24,7 @@ struct ElementCode {
   ElementType type;
 };
 
-constexpr std::array<ElementCode, 8> kElementCodes{{
+constexpr std::array<ElementCode, 10> kElementCodes{{
     {"<f4", ElementType::f32},
     {"<f8", ElementType::f64},
     {"|u1", ElementType::u8},
@@ -33,6 +33,8 @@ constexpr std::array<ElementCode, 8> kElementCodes{{
     {"<u4", ElementType::u32},
     {"<i8", ElementType::i64},
     {"<u8", ElementType::u64},
+    {"<f2", ElementType::f16},
+    {"|b1", ElementType::u8},  // False is 0, True is 1
 }};
 
 struct NpyHeader {
@@ -206,7 +208,7 @@ ElementType element_of(const std::filesystem::path& path, const std::string& cod
   fail_vector_file(ErrorCode::invalid_argument, path,
                    "the .npy file has element type '" + code + "'" +
                        (is_big_endian ? ", which is big-endian" : "") +
-                       "; expected one of <f4 <f8 |u1 |i1 <i4 <u4 <i8 <u8");
+                       "; expected one of <f2 <f4 <f8 |b1 |u1 |i1 <i4 <u4 <i8 <u8");
 }
 
 }  // namespace
@@ -216,17 +218,21 @@ VectorLayout read_npy_layout(const File& file) {
   const std::string text = read_header_text(file, first_value);
   const NpyHeader header = HeaderParser(file.path(), text).parse();
   const ElementType element = element_of(file.path(), *header.element_code);
-  if (*header.is_fortran_order) {
-    fail_vector_file(ErrorCode::invalid_argument, file.path(),
-                     "the .npy file is in Fortran order; expected C order (row-major)");
-  }
   const std::vector<std::uint64_t>& shape = *header.shape;
   if (shape.empty() || shape.size() > 2) {
     fail_vector_file(
         ErrorCode::invalid_argument, file.path(),
         "the .npy file has " + std::to_string(shape.size()) + " dimensions; expected 1 or 2");
   }
-  return {element, shape[0], shape.size() == 2 ? shape[1] : 1, first_value, 0};
+  VectorLayout layout;
+  layout.element = element;
+  layout.rows = shape[0];
+  layout.dim = shape.size() == 2 ? shape[1] : 1;
+  layout.first_value = first_value;
+  layout.is_list = shape.size() == 1;
+  // One column or one row lies the same way in either order.
+  layout.is_column_major = *header.is_fortran_order && layout.dim > 1 && layout.rows > 1;
+  return layout;
 }
 
 std::string make_npy_header(ElementType element, std::uint64_t rows, std::uint64_t dim) {

@@ -6,12 +6,14 @@
 #include <span>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
+#include "cairn/clustered_index.h"
 #include "cairn/error.h"
 #include "cairn/io.h"
 
-#include "storage/file.h"
+#include "storage/atomic_file.h"
 #include "storage/vector_file_layout.h"
 #include "storage/vector_file_npy.h"
 
@@ -111,10 +113,8 @@ void append_header(Appender& out, VectorFileType type, const Source<T>& source, 
 }
 
 template <typename T>
-void write_matrix(const std::filesystem::path& path, VectorFileType type, const Source<T>& source,
-                  bool is_list = false) {
-  check_shape(path, type, source.rows, source.dim);
-  storage::AtomicFile target(path);
+void append_matrix(storage::AtomicFile& target, const std::filesystem::path& path,
+                   VectorFileType type, const Source<T>& source, bool is_list) {
   Appender out(target.file());
   append_header(out, type, source, is_list);
   std::vector<std::uint8_t> narrow;
@@ -134,6 +134,14 @@ void write_matrix(const std::filesystem::path& path, VectorFileType type, const 
     out.append(std::as_bytes(std::span(values, source.dim)));
   }
   out.flush();
+}
+
+template <typename T>
+void write_matrix(const std::filesystem::path& path, VectorFileType type, const Source<T>& source,
+                  bool is_list = false) {
+  check_shape(path, type, source.rows, source.dim);
+  storage::AtomicFile target(path);
+  append_matrix(target, path, type, source, is_list);
   target.commit();
 }
 
@@ -143,14 +151,52 @@ void write_matrix(const std::filesystem::path& path, VectorFileType type, const 
                    std::string("cannot hold ") + what + "; expected " + expected);
 }
 
-}  // namespace
-
-void write_vectors(const std::filesystem::path& path, MatrixView vectors) {
+VectorFileType float_type(const std::filesystem::path& path) {
   const VectorFileType type = storage::vector_file_type(path);
   if (type.element != ElementType::f32 && type.element != ElementType::u8) {
     refuse_extension(path, "vectors", ".fbin, .fvecs, .npy, .u8bin or .bvecs");
   }
-  write_matrix<float>(path, type, {vectors.data, vectors.rows, vectors.dim});
+  return type;
+}
+
+// Ids as int32, -1 where there is none.
+std::vector<std::int32_t> narrow_ids(const std::filesystem::path& path,
+                                     const Source<VectorId>& ids) {
+  std::vector<std::int32_t> narrow(ids.rows * ids.dim, -1);
+  for (std::size_t i = 0; i < narrow.size(); ++i) {
+    const VectorId id = ids.values[i];
+    if (id == kNoId) continue;
+    if (!std::in_range<std::int32_t>(id)) {
+      fail_vector_file(ErrorCode::invalid_argument, path,
+                       "id " + std::to_string(id) + " in row " + std::to_string(i / ids.dim) +
+                           ", column " + std::to_string(i % ids.dim) +
+                           " does not fit int32, which the format holds; .u64bin and .npy hold all "
+                           "ids");
+    }
+    narrow[i] = static_cast<std::int32_t>(id);
+  }
+  return narrow;
+}
+
+void append_ids(storage::AtomicFile& target, const std::filesystem::path& path,
+                const Source<VectorId>& ids) {
+  VectorFileType type = storage::vector_file_type(path);
+  if (type.format == VectorFormat::npy) type.element = ElementType::u64;
+  check_shape(path, type, ids.rows, ids.dim);
+  if (type.element == ElementType::i32) {
+    const std::vector<std::int32_t> narrow = narrow_ids(path, ids);
+    append_matrix<std::int32_t>(target, path, type, {narrow.data(), ids.rows, ids.dim}, false);
+  } else if (type.element == ElementType::u64) {
+    append_matrix(target, path, type, ids, false);
+  } else {
+    refuse_extension(path, "ids of several columns", ".u64bin, .npy, .ibin or .ivecs");
+  }
+}
+
+}  // namespace
+
+void write_vectors(const std::filesystem::path& path, MatrixView vectors) {
+  write_matrix<float>(path, float_type(path), {vectors.data, vectors.rows, vectors.dim});
 }
 
 void write_int_matrix(const std::filesystem::path& path, const std::int32_t* values,
@@ -168,6 +214,27 @@ void write_ids(const std::filesystem::path& path, const std::vector<VectorId>& i
   if (type.format == VectorFormat::npy) type.element = ElementType::u64;
   if (type.element != ElementType::u64) refuse_extension(path, "ids", ".u64bin or .npy");
   write_matrix<VectorId>(path, type, {ids.data(), ids.size(), 1}, true);
+}
+
+void write_result(const std::filesystem::path& ids, const std::filesystem::path& distances,
+                  const BatchResult& result) {
+  storage::AtomicFile ids_file(ids);
+  append_ids(ids_file, ids, {result.ids.data(), result.queries, result.k});
+  if (distances.empty()) return ids_file.commit();
+  const VectorFileType type = float_type(distances);
+  if (storage::resolve_target(ids) == storage::resolve_target(distances)) {
+    fail_vector_file(ErrorCode::invalid_argument, ids, "ids and distances need a file each");
+  }
+  storage::AtomicFile distances_file(distances);
+  append_matrix<float>(distances_file, distances, type,
+                       {result.distances.data(), result.queries, result.k}, false);
+  commit_both(ids_file, distances_file);
+}
+
+void write_text(const std::filesystem::path& path, std::string_view text) {
+  storage::AtomicFile file(path);
+  file.file().write_at(0, std::as_bytes(std::span(text)));
+  file.commit();
 }
 
 }  // namespace cairn

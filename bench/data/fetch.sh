@@ -30,13 +30,16 @@ is_complete() { # path rows dim element_bytes
 require() { is_complete "$@" || fail "$1 is not $2 x $3 of $4 bytes"; }
 
 make_truth() { # directory metric queries
-  if is_complete "$1/gt100.ibin" "$3" 100 4 && is_complete "$1/gt100.fbin" "$3" 100 4; then return; fi
+  local distances
+  for distances in "$1/gt100.distances.fbin" "$1/gt100.fbin"; do
+    if is_complete "$1/gt100.ibin" "$3" 100 4 && is_complete "$distances" "$3" 100 4; then return; fi
+  done
   [[ -n "$cairn" ]] || build_release cairn_cli
   say "exact ground truth of $1"
   "$cairn" truth --input "$1/base.fbin" --queries "$1/query.fbin" --k 100 --metric "$2" \
     --output "$1/gt100.ibin"
   require "$1/gt100.ibin" "$3" 100 4
-  require "$1/gt100.fbin" "$3" 100 4
+  require "$1/gt100.distances.fbin" "$3" 100 4
 }
 
 fetch_fashion() {

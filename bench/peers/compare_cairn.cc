@@ -5,8 +5,8 @@
 //                 [--k 10] [--recalls 90,95,...] [--threads 0] [--repeats 3] [--max-queries N]
 //                 [--cache index.cairn] [--json out.json]
 //
-// Recalls are targets, in percent. The truth's distances are read from the .fbin beside the .ibin.
-// With --cache the built index is kept there, and opened instead of built if it exists.
+// Recalls are targets, in percent. The truth's distances are read from the .distances.fbin beside
+// the .ibin. With --cache the built index is kept there, and opened instead of built if it exists.
 
 #include <cstdio>
 #include <exception>

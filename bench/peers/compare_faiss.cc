@@ -7,8 +7,8 @@
 //                 [--json out.json]
 //
 // Each point is a setting of faiss::ParameterSpace, one after another between colons. The truth's
-// distances are read from the .fbin beside the .ibin. With --cache the built index is kept there,
-// and read instead of built if it exists.
+// distances are read from the .distances.fbin beside the .ibin. With --cache the built index is
+// kept there, and read instead of built if it exists.
 
 #include <algorithm>
 #include <cstdint>

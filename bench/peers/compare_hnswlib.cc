@@ -4,8 +4,8 @@
 //                   [--k 10] [--ef 10,20,40,...] [--threads 0] [--repeats 3] [--max-queries N]
 //                   [--cache graph.bin] [--json out.json]
 //
-// The truth's distances are read from the .fbin beside the .ibin. With --cache the built graph is
-// kept there, and read instead of built if it exists.
+// The truth's distances are read from the .distances.fbin beside the .ibin. With --cache the built
+// graph is kept there, and read instead of built if it exists.
 
 #include <atomic>
 #include <cstdio>

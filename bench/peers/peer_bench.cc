@@ -65,7 +65,9 @@ bool is_cosine(const Arguments& arguments) {
 
 BatchResult read_truth(const fs::path& ids_path, std::size_t queries) {
   fs::path distances_path = ids_path;
-  distances_path.replace_extension(".fbin");
+  distances_path.replace_extension(".distances.fbin");
+  // As ground truth made by others, and by older versions of the command, has it.
+  if (!fs::exists(distances_path)) distances_path.replace_extension().replace_extension(".fbin");
   const Matrix<std::int32_t> ids = read_int_matrix(ids_path);
   Matrix<float> distances = read_vectors(distances_path);
   if (ids.rows != distances.rows || ids.dim != distances.dim) {

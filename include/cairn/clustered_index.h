@@ -87,7 +87,9 @@ class CAIRN_EXPORT ClusteredIndex {
 
   /// Writes the whole index, full vectors and payloads included, to one file: temporary name,
   /// fsync, rename, fsync of the directory. A previous file at `path` stays as it was if anything
-  /// fails.
+  /// fails, else it hands on its permission bits, and its owner and group where the system allows
+  /// it. `path` may be the file that this index was opened from. Symbolic links are followed; what
+  /// is no regular file (a device, a pipe, a directory) is refused.
   /// @throws Error io (no such directory, disk full, ...); invalid_argument (options).
   void save(const std::filesystem::path& path, const SaveOptions& options = {}) const;
 
@@ -131,18 +133,20 @@ class CAIRN_EXPORT ClusteredIndex {
   /// Full vectors in this process's RAM. No-op if they already are.
   void use_memory_storage();
   /// Full vectors in a new memory-mapped file; their RAM is given back. Results stay identical, bit
-  /// for bit. @throws Error invalid_argument if vectors are already on mmap; io.
+  /// for bit. @throws Error invalid_argument if vectors are already on mmap, or the file is
+  /// that of the index itself; io.
   void use_mmap_storage(const std::filesystem::path& vectors_file);
   /// Full vectors in a new file of encoded rows, see CompressedVectorStore; their RAM is given
   /// back. Results stay identical, bit for bit, with every encoding but delta16.
-  /// @throws Error io; invalid_argument (options).
+  /// @throws Error io; invalid_argument (options, or the file is that of the index itself).
   void use_compressed_storage(const std::filesystem::path& vectors_file,
                               const CompressionOptions& options = {});
   /// Full vectors in a TieredVectorStore: the hottest rows in RAM, within the budgets given, over
   /// the store in use or, if options.vectors_file is given, over a new CompressedVectorStore there.
   /// Results stay identical, bit for bit.
   /// @throws Error invalid_argument, without vectors_file, if full vectors are in memory or tiered
-  ///   already; or the options are wrong (see TieredVectorStore); io.
+  ///   already; or the options are wrong (see TieredVectorStore), or the file is that of the index
+  ///   itself; io.
   void use_tiered_storage(const TieredOptions& options);
   /// Full vectors in a store of your own, which must hold this index's rows in row order (see
   /// read_rows). @throws Error invalid_argument if null, or rows or dim differ.

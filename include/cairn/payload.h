@@ -32,6 +32,13 @@ class CAIRN_EXPORT PayloadSource {
   /// @throws anything: it ends the build, which leaves nothing behind.
   virtual void read(std::size_t row, std::string& out) = 0;
 
+  /// Does `path`, by whatever links, name a file that payloads come from? A build refuses to
+  /// replace it. No, by default.
+  virtual bool reads_from(const std::filesystem::path& path) const {
+    static_cast<void>(path);
+    return false;
+  }
+
  protected:
   PayloadSource() = default;
   PayloadSource(const PayloadSource&) = default;
@@ -63,6 +70,7 @@ class CAIRN_EXPORT LinePayloadSource final : public PayloadSource {
   /// @throws Error io (unreadable, or shorter than it was), invalid_argument (a line above
   ///   kMaxPayloadBytes).
   void read(std::size_t row, std::string& out) override;
+  bool reads_from(const std::filesystem::path& path) const override;
 
  private:
   struct Impl;

@@ -30,7 +30,9 @@ enum class Metric : std::uint8_t {
 
 /// "l2", "ip" or "cosine", as the command line spells them.
 CAIRN_EXPORT const char* to_string(Metric metric) noexcept;
-/// The inverse of to_string; also takes "inner_product". Empty for anything else.
+/// The inverse of to_string, in any case; also takes what others call them: euclidean, l2sq,
+/// sqeuclidean; inner_product, dot; cos, angular. Empty for anything else. Distances are those of
+/// the metric, whatever it was called.
 CAIRN_EXPORT std::optional<Metric> parse_metric(std::string_view name) noexcept;
 
 /// One hit. Smaller is nearer, whatever the metric.

@@ -28,6 +28,13 @@ class CAIRN_EXPORT VectorSource {
   /// @throws anything: it ends the build, which leaves nothing behind.
   virtual void read(std::size_t first, std::size_t count, float* out) = 0;
 
+  /// Does `path`, by whatever links, name a file that the rows come from? A build refuses to
+  /// replace it. No, by default.
+  virtual bool reads_from(const std::filesystem::path& path) const {
+    static_cast<void>(path);
+    return false;
+  }
+
  protected:
   VectorSource() = default;
   VectorSource(const VectorSource&) = default;
@@ -48,6 +55,7 @@ class CAIRN_EXPORT FileVectorSource final : public VectorSource {
   /// @throws Error io (unreadable, or shorter than it was), invalid_argument (a value that float32
   ///   cannot hold), corrupt (.fvecs: a row of another dimension).
   void read(std::size_t first, std::size_t count, float* out) override;
+  bool reads_from(const std::filesystem::path& path) const override;
 
  private:
   struct Impl;

@@ -1,3 +1,5 @@
+#include "tests/cli/command_line.h"
+
 #include <fstream>
 #include <limits>
 #include <string>
@@ -10,7 +12,6 @@
 #include "cairn/exact_search.h"
 #include "cairn/io.h"
 
-#include "tests/cli/command_runner.h"
 #include "tests/util/temp_dir.h"
 
 namespace cairn::test {
@@ -18,60 +19,6 @@ namespace {
 
 using testing::HasSubstr;
 using testing::StartsWith;
-
-constexpr std::size_t kRows = 3000;
-constexpr std::size_t kDim = 24;
-constexpr std::size_t kQueries = 50;
-
-// A base, queries from the same clusters, and an index, made once for all tests.
-class CommandLine : public testing::Test {
- protected:
-  static void SetUpTestSuite() {
-    data_ = new TempDir;
-    Vectors all = write_sample(*data_ / "all.fbin", kRows + kQueries, kDim, 1);
-    write_vectors(*data_ / "base.fbin", {all.row(0), kRows, kDim});
-    write_vectors(*data_ / "query.fbin", {all.row(kRows), kQueries, kDim});
-    const CommandResult built = run_command(
-        data_->path(),
-        {"build", "--input", data("base.fbin"), "--output", data("base.cairn"), "--threads", "1"});
-    ASSERT_EQ(built.exit_code, 0) << built.err;
-  }
-  static void TearDownTestSuite() {
-    delete data_;
-    data_ = nullptr;
-  }
-
-  static std::string data(const std::string& name) { return (*data_ / name).string(); }
-  std::string path(const std::string& name) const { return (scratch_ / name).string(); }
-
-  CommandResult run(const std::vector<std::string>& arguments) const {
-    return run_command(scratch_.path(), arguments);
-  }
-
-  std::string succeed(const std::vector<std::string>& arguments) const {
-    const CommandResult result = run(arguments);
-    EXPECT_EQ(result.exit_code, 0) << result.err;
-    EXPECT_EQ(result.err, "");
-    return result.out;
-  }
-
-  // One line on stderr, nothing on stdout, and no new file.
-  std::string fail(int exit_code, const std::vector<std::string>& arguments) const {
-    const auto before = scratch_.names();
-    const CommandResult result = run(arguments);
-    EXPECT_EQ(result.exit_code, exit_code) << result.err;
-    EXPECT_EQ(result.out, "");
-    EXPECT_THAT(result.err, StartsWith("cairn: "));
-    EXPECT_EQ(result.err.find('\n'), result.err.size() - 1) << result.err;
-    EXPECT_EQ(scratch_.names(), before);
-    return result.err;
-  }
-
-  TempDir scratch_;
-
- private:
-  static inline TempDir* data_ = nullptr;
-};
 
 TEST_F(CommandLine, RecodesAnIndexThereAndBack) {
   succeed({"build", "--input", data("base.fbin"), "--output", path("a.cairn"), "--threads", "1",
@@ -153,7 +100,7 @@ TEST_F(CommandLine, TruthIsExactAndSearchOfAllLeavesFindsIt) {
   succeed({"truth", "--input", data("base.fbin"), "--queries", data("query.fbin"), "--k", "10",
            "--output", path("gt.ibin")});
   const Matrix<std::int32_t> ids = read_int_matrix(path("gt.ibin"));
-  const Matrix<float> distances = read_vectors(path("gt.fbin"));
+  const Matrix<float> distances = read_vectors(path("gt.distances.fbin"));
   const Matrix<float> base = read_vectors(data("base.fbin"));
   const Matrix<float> queries = read_vectors(data("query.fbin"));
   const BatchResult expected = exact_search(
@@ -164,7 +111,7 @@ TEST_F(CommandLine, TruthIsExactAndSearchOfAllLeavesFindsIt) {
   succeed({"search", "--index", data("base.cairn"), "--queries", data("query.fbin"), "--k", "10",
            "--probes", "100000", "--rerank", "300", "--output", path("found.ibin"), "--distances"});
   EXPECT_EQ(read_file(path("found.ibin")), read_file(path("gt.ibin")));
-  EXPECT_EQ(read_file(path("found.fbin")), read_file(path("gt.fbin")));
+  EXPECT_EQ(read_file(path("found.distances.fbin")), read_file(path("gt.distances.fbin")));
 }
 
 TEST_F(CommandLine, SearchFiltersAndKeepsWithinDistances) {
@@ -178,7 +125,7 @@ TEST_F(CommandLine, SearchFiltersAndKeepsWithinDistances) {
   };
   run({"--filter", path("allowed.u64bin"), "--k", "6"});
   Matrix<std::int32_t> ids = read_int_matrix(path("some.ibin"));
-  Matrix<float> distances = read_vectors(path("some.fbin"));
+  Matrix<float> distances = read_vectors(path("some.distances.fbin"));
   ASSERT_EQ(ids.dim, 6u);
   for (std::size_t query = 0; query < kQueries; ++query) {
     std::vector<std::int32_t> row(ids.row(query), ids.row(query) + 6);
@@ -223,7 +170,7 @@ TEST_F(CommandLine, IdsOfTheUserComeBack) {
            path("ids.u64bin")});
   EXPECT_THAT(fail(1, {"search", "--index", path("wide.cairn"), "--queries", data("base.fbin"),
                        "--k", "1", "--recall", "0.99", "--output", path("out.ibin")}),
-              HasSubstr("id 1099511627776 of query 0 does not fit int32"));
+              HasSubstr("holds int32, but there are ids up to 1099511627776"));
 }
 
 TEST_F(CommandLine, PayloadsAreFoundWithTheirVectors) {

@@ -30,7 +30,8 @@ struct CommandResult {
 // waited for.
 class RunningCommand {
  public:
-  RunningCommand(const std::filesystem::path& directory, std::vector<std::string> arguments)
+  RunningCommand(const std::filesystem::path& directory, std::vector<std::string> arguments,
+                 const std::filesystem::path& input = "/dev/null")
       : out_(directory / "stdout.txt"), err_(directory / "stderr.txt") {
     arguments.insert(arguments.begin(), CAIRN_COMMAND);
     std::vector<char*> argv;
@@ -39,6 +40,7 @@ class RunningCommand {
     pid_ = fork();
     if (pid_ < 0) throw std::runtime_error("cannot fork");
     if (pid_ == 0) {
+      read_from(input.c_str());
       redirect(STDOUT_FILENO, out_.c_str());
       redirect(STDERR_FILENO, err_.c_str());
       execv(argv[0], argv.data());
@@ -66,6 +68,12 @@ class RunningCommand {
     close(file);
   }
 
+  static void read_from(const char* path) {
+    const int file = open(path, O_RDONLY);
+    if (file < 0 || dup2(file, STDIN_FILENO) < 0) _exit(127);
+    close(file);
+  }
+
   static std::string text_of(const std::filesystem::path& path) {
     std::ifstream in(path, std::ios::binary);
     return {std::istreambuf_iterator<char>(in), {}};
@@ -77,8 +85,9 @@ class RunningCommand {
 };
 
 inline CommandResult run_command(const std::filesystem::path& directory,
-                                 const std::vector<std::string>& arguments) {
-  return RunningCommand(directory, arguments).wait();
+                                 const std::vector<std::string>& arguments,
+                                 const std::filesystem::path& input = "/dev/null") {
+  return RunningCommand(directory, arguments, input).wait();
 }
 
 // Writes clustered vectors as `path`.

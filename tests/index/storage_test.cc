@@ -325,6 +325,34 @@ TEST_P(FullDisk, LeavesTheOldFileAndTheIndexAsTheyWere) {
 INSTANTIATE_TEST_SUITE_P(Conversions, FullDisk, testing::ValuesIn(kConversions),
                          [](const auto& conversion) { return conversion.param.name; });
 
+TEST(IndexStorage, NeverReplacesItsOwnFileByVectors) {
+  const TempDir dir;
+  const std::filesystem::path path = dir / "index";
+  const Vectors rows = clustered_vectors(500, 8, 4, 3);
+  ClusteredIndex::build(rows.view()).save(path);
+  std::filesystem::create_symlink("index", dir / "symbolic");
+  std::filesystem::create_hard_link(path, dir / "hard");
+  ClusteredIndex index = ClusteredIndex::open(path);
+  const auto expected = answers(index, rows);
+  const auto refuses = [&](const std::filesystem::path& name) {
+    const std::string text = "is the file of the index";
+    test::expect_error(ErrorCode::invalid_argument, text,
+                       [&] { index.use_compressed_storage(name); });
+    test::expect_error(ErrorCode::invalid_argument, text, [&] {
+      index.use_tiered_storage({.hot_bytes = 1000, .warm_bytes = 0, .vectors_file = name});
+    });
+    index.use_memory_storage();
+    test::expect_error(ErrorCode::invalid_argument, text, [&] { index.use_mmap_storage(name); });
+    EXPECT_EQ(answers(index, rows), expected);
+    EXPECT_EQ(answers(ClusteredIndex::open(path), rows), expected);
+  };
+  for (const char* name : {"index", "symbolic", "hard"}) refuses(dir / name);
+  index.save(path);  // over its own file: allowed, and protected as well
+  refuses(path);
+  index.use_mmap_storage(dir / "vectors");
+  EXPECT_EQ(answers(index, rows), expected);
+}
+
 TEST(IndexStorage, RefusesForeignStores) {
   const Vectors rows = clustered_vectors(100, 5, 2, 3);
   ClusteredIndex index = ClusteredIndex::build(rows.view());

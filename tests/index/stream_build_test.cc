@@ -1,5 +1,6 @@
 #include <chrono>
 #include <filesystem>
+#include <fstream>
 #include <limits>
 #include <set>
 #include <stdexcept>
@@ -7,9 +8,11 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "cairn/clustered_index.h"
 #include "cairn/io.h"
+#include "cairn/payload.h"
 #include "cairn/vector_source.h"
 
 #include "tests/util/expect_error.h"
@@ -125,6 +128,36 @@ TEST(BuildFile, ReadsAFile) {
   ASSERT_EQ(found.size(), 1u);
   EXPECT_EQ(found[0].id, 17u);
   EXPECT_EQ(dir.names(), (std::set<std::string>{"a.cairn", "a.npy"}));
+}
+
+TEST(BuildFile, NeverReplacesWhatItIsBuiltFrom) {
+  const TempDir dir;
+  const Vectors vectors = clustered_vectors(100, 12, 15, 4);
+  write_vectors(dir / "a.fbin", vectors.view());
+  {
+    std::ofstream lines(dir / "lines");
+    for (int i = 0; i < 100; ++i) lines << i << "\n";
+  }
+  std::filesystem::create_symlink("a.fbin", dir / "symbolic");
+  std::filesystem::create_hard_link(dir / "a.fbin", dir / "hard");
+  FileVectorSource source(dir / "a.fbin");
+  LinePayloadSource payloads(dir / "lines");
+  for (const char* name : {"a.fbin", "symbolic", "hard", "lines"}) {
+    const auto before = read_file(dir / name);
+    expect_error(ErrorCode::invalid_argument, "would replace a file that it is built from",
+                 [&] { ClusteredIndex::build_file(dir / name, source, {.payloads = &payloads}); });
+    EXPECT_EQ(read_file(dir / name), before);
+  }
+}
+
+TEST(BuildFile, RefusesWhatIsNoRegularFileBeforeAnyWork) {
+  const TempDir dir;
+  const Vectors vectors = clustered_vectors(100, 12, 15, 4);
+  ASSERT_EQ(mkfifo((dir / "pipe").c_str(), 0600), 0);
+  PulledRows source(vectors.view(), 0);  // throws if it is read
+  expect_error(ErrorCode::io, "it is a pipe",
+               [&] { ClusteredIndex::build_file(dir / "pipe", source); });
+  EXPECT_TRUE(std::filesystem::is_fifo(dir / "pipe"));
 }
 
 TEST(BuildFile, RefusesBadRowsByName) {

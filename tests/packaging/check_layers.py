@@ -46,7 +46,15 @@ DOORS = (
     # The operating system.
     (
         r"(sys|linux)/.*\.h|fcntl\.h|unistd\.h|stdlib\.h|malloc\.h|signal\.h|dirent\.h",
-        ("base/aligned_buffer.cc", "storage/file.cc", "cli/", "bench/", "examples/"),
+        (
+            "base/aligned_buffer.cc",
+            "storage/atomic_file.cc",
+            "storage/file.cc",
+            "storage/system_calls.cc",
+            "cli/",
+            "bench/",
+            "examples/",
+        ),
     ),
 )
 STANDARD = re.compile(r"[a-z_0-9]+")

@@ -17,6 +17,15 @@ if [[ "$(ls "$prefix/include")" != cairn ]]; then
   echo "more than cairn/ under include"
   exit 1
 fi
+if [[ -e "$prefix/bin/cairn" ]]; then
+  for file in share/man/man1/cairn.1 share/bash-completion/completions/cairn; do
+    if [[ ! -s "$prefix/$file" ]]; then
+      echo "$file is missing"
+      exit 1
+    fi
+  done
+  bash -n "$prefix/share/bash-completion/completions/cairn"
+fi
 # Nothing of this machine may leave it.
 if grep -rIlF -e "$source_dir" -e "$build_dir/" --include='*.cmake' "$prefix"; then
   echo "these files name the source or build folder"

@@ -2,11 +2,13 @@
 
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <string>
 #include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "cairn/clustered_index.h"
 #include "cairn/error.h"
@@ -212,6 +214,30 @@ TEST(CApi, BuildOptionsReachTheBuild) {
                         ids)
       .save(dir / "cc");
   EXPECT_TRUE(read_file(dir / "c") == read_file(dir / "cc"));
+}
+
+TEST(CApi, NeverReplacesWhatIsReadNorWhatIsNoFile) {
+  const TempDir dir;
+  write_vectors(dir / "base.fbin", sample().view());
+  const std::string base = path_of(dir, "base.fbin");
+  const auto before = read_file(base);
+  cairn_index* index = nullptr;
+  expect_failure(cairn_build_file(base.c_str(), base.c_str(), nullptr, 0, nullptr, &index),
+                 CAIRN_INVALID_ARGUMENT,
+                 (base + ": the index would replace a file that it is built from").c_str());
+  EXPECT_EQ(read_file(base), before);
+  ASSERT_EQ(mkfifo(path_of(dir, "pipe").c_str(), 0600), 0);
+  const std::string pipe = path_of(dir, "pipe");
+  const std::string refused =
+      "cannot write '" + pipe + "': it is a pipe, expected a regular file or none";
+  expect_failure(cairn_build_file(base.c_str(), pipe.c_str(), nullptr, 0, nullptr, &index),
+                 CAIRN_IO, refused.c_str());
+  ASSERT_EQ(
+      cairn_build_file(base.c_str(), path_of(dir, "a.cairn").c_str(), nullptr, 0, nullptr, &index),
+      CAIRN_OK);
+  const Handle handle(index);
+  expect_failure(cairn_save(index, pipe.c_str()), CAIRN_IO, refused.c_str());
+  EXPECT_TRUE(std::filesystem::is_fifo(pipe));
 }
 
 TEST(CApi, BuildsFromAFileAndOpens) {
