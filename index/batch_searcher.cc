@@ -157,6 +157,7 @@ void BatchSearcher::prefetch_queries(const IndexData& data, std::size_t begin) c
 // Scans one leaf for up to kLeafQueries queries; `next` is the leaf that is scanned next.
 void BatchSearcher::scan_leaf(const IndexData& data, std::span<const Visit> visits,
                               const ListEntry& next, std::size_t side) {
+  data.touch_list(visits[0].list);
   const ListEntry& list = data.lists[visits[0].list];
   kernels::ScanTask tasks[kLeafQueries];
   for (std::size_t i = 0; i < visits.size(); ++i) {

@@ -14,6 +14,7 @@
 #include "index/batch_searcher.h"
 #include "index/calibration.h"
 #include "index/cancellable_store.h"
+#include "index/file_guard.h"
 #include "index/filter_rows.h"
 #include "index/index_data.h"
 #include "index/index_file.h"
@@ -53,6 +54,7 @@ struct ClusteredIndex::Impl {
   index::Calibration calibration;  // of queries that the user gave
   std::shared_ptr<const storage::ContainerReader> reader;
   index::IndexData data;
+  std::unique_ptr<index::FileGuard> guard;  // of the reader's file, unless all of it is checked
   std::unique_ptr<VectorStore> store;
   StorageKind kind = StorageKind::memory;
   // Owned or in the reader's file.
@@ -60,6 +62,13 @@ struct ClusteredIndex::Impl {
   std::optional<storage::PayloadReader> payloads;
   std::array<std::uint8_t, 16> identity = new_identity();
   const std::uint64_t serial = next_serial();  // tells filters prepared for this index
+
+  // Vectors come from `replacement` from now on.
+  void serve_from(std::unique_ptr<VectorStore> replacement, StorageKind replacement_kind) {
+    store = std::move(replacement);
+    kind = replacement_kind;
+    if (guard != nullptr) guard->forget_vectors();
+  }
 
   static std::uint64_t next_serial() {
     static std::atomic<std::uint64_t> serials{0};
@@ -299,6 +308,10 @@ ClusteredIndex ClusteredIndex::open(const std::filesystem::path& path, const Ope
                                                 storage::read_mode(options.safe_reads));
   if (options.verify) impl->reader->verify();
   impl->data = index::load_index(*impl->reader);
+  if (!options.verify && !options.safe_reads && options.check_on_first_use) {
+    impl->guard = std::make_unique<index::FileGuard>(impl->reader, impl->data);
+    impl->data.guard = impl->guard.get();
+  }
   impl->payloads = storage::open_payloads(*impl->reader);
   impl->identity = impl->reader->uuid();
   if (options.safe_reads || impl->reader->find(storage::SectionType::coded_vectors) != nullptr) {
@@ -317,6 +330,11 @@ void ClusteredIndex::save(const std::filesystem::path& path, const SaveOptions& 
     write_payloads = [this](storage::ContainerWriter& writer) {
       storage::copy_payloads(writer, *impl_->payloads);
     };
+  }
+  // Damage must not get right checksums.
+  if (impl_->guard != nullptr) {
+    impl_->guard->touch_all();
+    impl_->guard->touch_vectors(0, size());
   }
   index::save_index(path, impl_->data, *impl_->store, options, write_payloads);
 }
@@ -437,8 +455,7 @@ void ClusteredIndex::use_memory_storage() {
   auto store = std::make_unique<MemoryVectorStore>(
       from.rows(), from.dim(),
       [this](std::size_t first, std::size_t count, float* out) { read_rows(first, count, out); });
-  impl_->store = std::move(store);
-  impl_->kind = StorageKind::memory;
+  impl_->serve_from(std::move(store), StorageKind::memory);
 }
 
 void ClusteredIndex::use_mmap_storage(const std::filesystem::path& vectors_file) {
@@ -447,8 +464,7 @@ void ClusteredIndex::use_mmap_storage(const std::filesystem::path& vectors_file)
   auto store = MmapVectorStore::create(
       vectors_file, size(), dim(),
       [this](std::size_t first, std::size_t count, float* out) { read_rows(first, count, out); });
-  impl_->store = std::move(store);
-  impl_->kind = StorageKind::mmap;
+  impl_->serve_from(std::move(store), StorageKind::mmap);
 }
 
 void ClusteredIndex::use_compressed_storage(const std::filesystem::path& vectors_file,
@@ -458,8 +474,7 @@ void ClusteredIndex::use_compressed_storage(const std::filesystem::path& vectors
       vectors_file, size(), dim(),
       [this](std::size_t first, std::size_t count, float* out) { read_rows(first, count, out); },
       options);
-  impl_->store = std::move(store);
-  impl_->kind = StorageKind::compressed;
+  impl_->serve_from(std::move(store), StorageKind::compressed);
   if (options.encoding == VectorEncoding::delta16) impl_->identity = new_identity();
 }
 
@@ -471,7 +486,8 @@ void ClusteredIndex::use_tiered_storage(const TieredOptions& options) {
         options.vectors_file, size(), dim(),
         [this](std::size_t first, std::size_t count, float* out) { read_rows(first, count, out); },
         options.compression);
-    impl_->store = std::make_unique<TieredVectorStore>(std::move(cold), options);
+    impl_->serve_from(std::make_unique<TieredVectorStore>(std::move(cold), options),
+                      StorageKind::tiered);
   } else {
     if (impl_->kind == StorageKind::memory || impl_->kind == StorageKind::tiered) {
       refuse(std::string("use_tiered_storage: vectors are in ") + to_string(impl_->kind) +
@@ -489,8 +505,8 @@ void ClusteredIndex::use_storage(std::unique_ptr<VectorStore> store) {
            std::to_string(dim()) + ", found " + std::to_string(store->rows()) + " of " +
            std::to_string(store->dim()));
   }
-  impl_->kind = store->stats().kind;
-  impl_->store = std::move(store);
+  const StorageKind kind = store->stats().kind;
+  impl_->serve_from(std::move(store), kind);
   impl_->identity = new_identity();
 }
 
@@ -609,6 +625,7 @@ bool ClusteredIndex::contains(VectorId id) const { return row_of(id).has_value()
 
 std::vector<VectorId> ClusteredIndex::ids() const {
   const index::IndexData& data = impl_->data;
+  data.touch_all_ids();
   if (data.parameters.ids_are_rows != 0) return {data.row_ids.begin(), data.row_ids.end()};
   return {data.ids.begin(), data.ids.end()};
 }
@@ -650,6 +667,7 @@ VectorId ClusteredIndex::id_of(std::uint32_t row) const {
   if (row >= size()) {
     refuse("row: expected below " + std::to_string(size()) + ", found " + std::to_string(row));
   }
+  if (impl_->guard != nullptr) impl_->guard->touch_ids(row, 1);
   return impl_->data.id_of(row);
 }
 
@@ -658,6 +676,7 @@ void ClusteredIndex::read_rows(std::size_t first, std::size_t count, float* out)
     refuse("rows: expected within 0 to " + std::to_string(size()) + ", found " +
            std::to_string(first) + " to " + std::to_string(first + count));
   }
+  if (impl_->guard != nullptr) impl_->guard->touch_vectors(first, count);
   std::vector<std::uint32_t> rows(std::min<std::size_t>(count, 4096));
   for (std::size_t done = 0; done < count; done += rows.size()) {
     rows.resize(std::min(rows.size(), count - done));

@@ -76,6 +76,7 @@ RowFilter find_rows(const IndexData& data, const Filter& filter) {
   RowFilter rows(data);
   const auto* ids = std::get_if<Filter::Impl::Ids>(&filter.impl().allowed);
   if (ids != nullptr && ids->sorted.size() > data.rows() / kLookupShare) {
+    data.touch_all_ids();
     allow_common(data, ids->sorted, rows);
   } else if (ids != nullptr) {
     for (const VectorId id : ids->sorted) {
@@ -83,6 +84,7 @@ RowFilter find_rows(const IndexData& data, const Filter& filter) {
       if (row < data.rows()) rows.allow(static_cast<std::uint32_t>(row));
     }
   } else {
+    data.touch_all_ids();
     for (std::uint32_t row = 0; row < data.rows(); ++row) {
       if (filter.allows(data.id_of(row))) rows.allow(row);
     }

@@ -2,20 +2,50 @@
 
 #include <algorithm>
 
+#include "index/file_guard.h"
 #include "quantize/kernels/kernels.h"
 
 namespace cairn::index {
 
-std::size_t IndexData::row_of(VectorId id) const noexcept {
+std::size_t IndexData::row_of(VectorId id) const {
+  const auto row_at = [this](std::size_t place) {
+    if (guard != nullptr) guard->touch_id_order(place, 1);
+    const std::size_t row = id_order[place];
+    if (guard != nullptr && row < rows()) guard->touch_ids(row, 1);
+    return row;
+  };
+  const auto has_id = [this, id](std::size_t row) {
+    return row < rows() && id_of(static_cast<std::uint32_t>(row)) == id;
+  };
   if (parameters.ids_are_rows != 0) {
-    const std::size_t row = id < rows() ? id_order[id] : rows();
-    return row < rows() && id_of(static_cast<std::uint32_t>(row)) == id ? row : rows();
+    const std::size_t row = id < rows() ? row_at(id) : rows();
+    return has_id(row) ? row : rows();
   }
-  const auto at = std::partition_point(id_order.begin(), id_order.end(), [&](std::uint32_t row) {
-    return row < rows() && id_of(row) < id;
-  });
-  if (at == id_order.end() || *at >= rows() || id_of(*at) != id) return rows();
-  return *at;
+  std::size_t low = 0;
+  std::size_t high = id_order.size();
+  while (low < high) {
+    const std::size_t middle = low + (high - low) / 2;
+    const std::size_t row = row_at(middle);
+    if (row < rows() && id_of(static_cast<std::uint32_t>(row)) < id) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  const std::size_t row = low < id_order.size() ? row_at(low) : rows();
+  return has_id(row) ? row : rows();
+}
+
+void IndexData::check_list(std::uint32_t list) const { guard->touch_list(*this, list); }
+
+void IndexData::check_vectors(std::span<const std::uint32_t> rows) const {
+  guard->touch_vectors(rows);
+}
+
+void IndexData::touch_all_ids() const {
+  if (guard == nullptr) return;
+  guard->touch_ids(0, rows());
+  guard->touch_id_order(0, rows());
 }
 
 void IndexData::attach() {

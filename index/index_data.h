@@ -94,6 +94,8 @@ struct Calibration {
   std::vector<QueryProfile> profile;  // one
 };
 
+class FileGuard;
+
 // The sections of an index, wherever they live; everything is borrowed. Const calls may run
 // concurrently.
 struct IndexData {
@@ -114,6 +116,16 @@ struct IndexData {
   std::span<const StopEntry> stops;
   std::span<const QueryProfile> profile;  // one, or none
   quantize::Frame frame;
+  // Checks what lies in a file before it is used; null where that is done. The three calls below
+  // throw Error(corrupt).
+  const FileGuard* guard = nullptr;
+  void touch_list(std::uint32_t list) const {
+    if (guard != nullptr) check_list(list);
+  }
+  void touch_vectors(std::span<const std::uint32_t> rows) const {
+    if (guard != nullptr) check_vectors(rows);
+  }
+  void touch_all_ids() const;
   // Navigation looks at so many times as many lists as is usual: more where estimates of centroids
   // say little. Calibrated.
   std::size_t navigation_width = 1;
@@ -157,7 +169,8 @@ struct IndexData {
     }
   }
   // The row of an id, or rows() if there is none. O(log rows).
-  std::size_t row_of(VectorId id) const noexcept;
+  // Throws Error(corrupt) where the file is damaged.
+  std::size_t row_of(VectorId id) const;
 
   // Borrows the tables.
   void use(const Calibration& tables) noexcept { use(tables.probes, tables.stops, tables.profile); }
@@ -173,6 +186,9 @@ struct IndexData {
   void attach();
 
  private:
+  void check_list(std::uint32_t list) const;
+  void check_vectors(std::span<const std::uint32_t> rows) const;
+
   std::vector<std::size_t> lists_per_level_{0};
   std::size_t max_leaf_size_ = 0;
 };

@@ -87,6 +87,7 @@ void LeafScanner::scan_group(const IndexData& data, const QueryState& query, std
 
 void LeafScanner::scan_leaf(const IndexData& data, const QueryState& query, const RankedList& leaf,
                             const std::uint8_t* next) {
+  data.touch_list(leaf.list);
   const ListEntry& list = data.lists[leaf.list];
   const LeafBounds bounds =
       leaf_bounds(data, query.code.errors, query.deviations, list, leaf.squared_distance);

@@ -82,6 +82,7 @@ void Navigator::estimate_children(const IndexData& data, const quantize::QueryCo
   values_.reserve_discarding(children + 64);
   count_ = 0;
   for (const RankedList& parent : beam_) {
+    data.touch_list(parent.list);
     const ListEntry& list = data.lists[parent.list];
     count_ += kernels::active().scan_blocks(
         data.block(list.first_block), list.num_children, query.scan_query(0), data.padded_dim(),

@@ -230,6 +230,7 @@ void Reranker::compute_distances(std::span<const std::uint32_t> rows, SearchStat
   if (std::exchange(announced_, 0) != count) announce(rows);
   distances_.resize(count);
   for (const std::uint32_t row : rows_) data_->prefetch_id(row);
+  data_->touch_vectors(rows_);
   const float* base = store_->contiguous();
   const std::uint32_t* places = rows_.data();
   if (base == nullptr) {

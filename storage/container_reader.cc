@@ -84,6 +84,15 @@ struct ContainerReader::Impl {
     }
   }
 
+  void expect_block(const SectionInfo& section, std::uint64_t block, std::uint64_t found,
+                    std::uint64_t expected) const {
+    if (found == expected) return;
+    corrupt("section " + std::string(storage::to_string(section.type)) + " block " +
+            std::to_string(block) + " at offset " +
+            std::to_string(section.offset + block * kChecksumBlockBytes) + ": checksum is " +
+            base::to_hex(found) + ", expected " + base::to_hex(expected));
+  }
+
   // `stored` yields the block checksums of all sections in order.
   void check_blocks(const TableEntry& entry, base::ByteReader& stored) const {
     const SectionInfo& section = entry.section;
@@ -100,11 +109,7 @@ struct ContainerReader::Impl {
           read(section.offset + begin, std::min<std::uint64_t>(kChecksumBlockBytes, left), buffer);
       const std::uint64_t expected = stored.u64();
       const std::uint64_t found = block_checksum(section.type, block, bytes);
-      if (found != expected) {
-        corrupt("section " + std::string(storage::to_string(section.type)) + " block " +
-                std::to_string(block) + " at offset " + std::to_string(section.offset + begin) +
-                ": checksum is " + base::to_hex(found) + ", expected " + base::to_hex(expected));
-      }
+      expect_block(section, block, found, expected);
       blocks.push_back(found);
     }
     expect_checksum(entry, section_checksum(section.type, blocks));
@@ -211,6 +216,20 @@ void ContainerReader::verify() const {
     end = section.offset + section.bytes;
   }
   impl_->check_gap(end, impl_->header.table_offset);
+}
+
+void ContainerReader::check_block(const SectionInfo& section, std::uint64_t block) const {
+  std::uint64_t place = block;  // among all checksums
+  for (const SectionInfo* before = impl_->sections.data(); before != &section; ++before) {
+    place += num_blocks(before->bytes);
+  }
+  std::uint64_t expected = 0;
+  const std::span<const std::byte> stored = impl_->bytes(impl_->sections.back());
+  std::memcpy(&expected, stored.data() + place * sizeof expected, sizeof expected);
+  const std::uint64_t begin = block * kChecksumBlockBytes;
+  const std::span<const std::byte> bytes = impl_->bytes(section).subspan(
+      begin, std::min<std::uint64_t>(kChecksumBlockBytes, section.bytes - begin));
+  impl_->expect_block(section, block, block_checksum(section.type, block, bytes), expected);
 }
 
 void ContainerReader::advise_random(const SectionInfo& section) const noexcept {

@@ -86,6 +86,12 @@ struct OpenOptions {
   /// under the index gives an Error when a vector is read, never SIGBUS. Opening then takes time
   /// and RAM of memory_usage_bytes(), which processes do not share.
   bool safe_reads = false;
+  /// Codes, centroids, ids and float32 vectors of a mapped file are checked against their
+  /// checksums, 64 KiB at a time, when a search or a look-up first touches them; damage is an
+  /// Error(corrupt) each time that it is touched. Costs a pass over what is used, once. Where
+  /// vectors are larger than memory, a first read of one brings 64 KiB in from disk instead of a
+  /// page: without checks damage there gives wrong answers.
+  bool check_on_first_use = true;
 };
 
 /// A part of an index, to be brought into memory or given back.

@@ -325,6 +325,47 @@ TEST_F(HostileFile, RulesOfTheFormatAreChecked) {
   });
 }
 
+// One flipped bit in each large section, checksums as they were.
+TEST_F(HostileFile, DamageIsAnErrorWhenItIsTouched) {
+  build(kVariants[2]);
+  const std::vector<std::byte> sound_bytes = test::read_file(sound());
+  const auto reader = storage::ContainerReader::open(sound());
+  for (const auto& [type, name] : {std::pair{SectionType::blocks, "section blocks block 0"},
+                                   std::pair{SectionType::centroids, "section centroids block 0"},
+                                   std::pair{SectionType::ids, "section ids block 0"},
+                                   std::pair{SectionType::id_order, "section id_order block 0"},
+                                   std::pair{SectionType::vectors, "section vectors block 1"}}) {
+    SCOPED_TRACE(name);
+    std::vector<std::byte> bytes = sound_bytes;
+    const storage::SectionInfo& section = *reader->find(type);
+    const std::size_t in_section = type == SectionType::vectors ? 65536 : 0;
+    bytes[section.offset + in_section + 100] ^= std::byte{0x10};
+    test::write_file(bad(), bytes);
+    ClusteredIndex index = ClusteredIndex::open(bad());
+    const MatrixView queries{rows_.values.data(), kRows, variant_.dim};
+    const auto touch = [&] {
+      if (type == SectionType::id_order) {
+        for (VectorId id = 3; id < 10 * kRows; id += 10) index.contains(id);
+      } else {
+        index.search_batch(queries, {.k = 20, .target_recall = 1});
+      }
+    };
+    test::expect_error(ErrorCode::corrupt, name, touch);
+    test::expect_error(ErrorCode::corrupt, name, touch);
+    test::expect_error(ErrorCode::corrupt, name, [&] { index.save(dir_ / "copy.cairn"); });
+    EXPECT_FALSE(std::filesystem::exists(dir_ / "copy.cairn"));
+    if (type == SectionType::vectors) {
+      test::expect_error(ErrorCode::corrupt, name, [&] { index.use_memory_storage(); });
+      EXPECT_TRUE(index.is_using_mmap());
+      // Vectors elsewhere in the file stay readable.
+      EXPECT_EQ(index.search_batch({rows_.values.data(), 1, variant_.dim}, {.k = 1}).ids.size(),
+                1u);
+    }
+    const ClusteredIndex unchecked = ClusteredIndex::open(bad(), {.check_on_first_use = false});
+    EXPECT_NO_THROW(unchecked.search_batch(queries, {.k = 20}));
+  }
+}
+
 // Two recalls beyond what a curve tells apart, with right checksums.
 TEST_F(HostileFile, CurvesThatStandStillAreSearched) {
   build(kVariants[0]);
