@@ -132,6 +132,7 @@ TEST_F(OutputFiles, OfADirectoryAreVerified) {
   CompressedVectorStore::create(path("coded.vectors"), rows.view());
   copy("base.fbin", "base.fbin");  // nothing of Cairn's own
   copy("base.cairn", ".cairn-0123456789abcdef.tmp");
+  fs::create_symlink("circle", path("circle"));
   std::string text = succeed({"verify", scratch_.path().string()});
   EXPECT_THAT(text, HasSubstr("good.cairn: ok\n"));
   EXPECT_THAT(text, HasSubstr(".cairn-0123456789abcdef.tmp: temporary, left by a process that was "
