@@ -239,7 +239,7 @@ void check_bench_files(const BenchArguments& arguments) {
                {"--peers", arguments.peers},
                {"--labels", arguments.labels},
                {"--query-labels", arguments.query_labels}},
-              {{"--json", arguments.json_path}, {"--html", arguments.html_path}});
+              {{"--json", arguments.json_path, true}, {"--html", arguments.html_path}});
 }
 
 void run_bench(BenchArguments arguments) {

@@ -75,8 +75,10 @@ const char* kind_name(fs::file_type type) {
 
 void require_writable(const NamedFile& file) {
   const std::string what = "cannot write " + file.path.string() + ": ";
-  std::error_code ignored;
-  const fs::file_status status = fs::status(file.path, ignored);
+  std::error_code error, ignored;
+  const fs::file_status status = fs::status(file.path, error);
+  // Names that are too long and links that go in circles: the same error now, not after the work.
+  if (status.type() == fs::file_type::none) throw Error(ErrorCode::io, what + error.message());
   if (fs::exists(status) && !fs::is_regular_file(status)) {
     throw Error(ErrorCode::io,
                 what + "it is " + kind_name(status.type()) + ", expected a regular file or none");
@@ -91,6 +93,14 @@ void require_writable(const NamedFile& file) {
     throw Error(ErrorCode::io, what + "directory " + directory.string() + ": " +
                                    std::generic_category().message(errno));
   }
+}
+
+void require_no_stdout(const NamedFile& output) {
+  if (output.path != "-" || output.takes_stdout) return;
+  throw Error(ErrorCode::invalid_argument,
+              output.option +
+                  " -: not written to standard output; expected the name of a file (./- "
+                  "is one)");
 }
 
 void refuse_same(const NamedFile& output, const NamedFile& other) {
@@ -116,6 +126,7 @@ void add_file_arguments(CLI::App& command, const std::string& names,
 
 void check_files(const std::vector<NamedFile>& inputs, const std::vector<NamedFile>& outputs) {
   for (std::size_t i = 0; i < outputs.size(); ++i) {
+    require_no_stdout(outputs[i]);
     if (!is_file(outputs[i].path)) continue;
     require_writable(outputs[i]);
     for (const NamedFile& input : inputs) refuse_same(outputs[i], input);

@@ -28,6 +28,7 @@ void add_file_arguments(CLI::App& command, const std::string& names,
 struct NamedFile {
   std::string option;
   std::filesystem::path path;
+  bool takes_stdout = false;  // of an output: "-" is standard output, otherwise it is refused
 };
 
 // Refuses, before hours of work, outputs that could not be written after them, or that are one of

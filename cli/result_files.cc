@@ -27,6 +27,7 @@ bool has_ascending_rows(const Matrix<float>& matrix) {
 CLI::Validator result_extension() { return has_extension({".ibin", ".ivecs", ".u64bin", ".npy"}); }
 
 fs::path distances_path(const fs::path& ids) {
+  if (ids.empty()) return {};
   fs::path path = ids;
   return path.replace_extension(".distances.fbin");
 }

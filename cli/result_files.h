@@ -14,7 +14,7 @@ namespace cairn::cli {
 // Names of files that hold ids in rows of several.
 CLI::Validator result_extension();
 
-// Where the distances that belong to an ids file are: gt.ibin -> gt.distances.fbin.
+// Where the distances that belong to an ids file are: gt.ibin -> gt.distances.fbin; none -> none.
 std::filesystem::path distances_path(const std::filesystem::path& ids);
 
 // Does the format hold ids of 64 bits?

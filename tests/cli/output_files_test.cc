@@ -113,6 +113,31 @@ TEST_F(OutputFiles, AreRegularFiles) {
   EXPECT_TRUE(fs::is_fifo(path("pipe.npy")));
 }
 
+TEST_F(OutputFiles, HaveNamesThatCanBeWritten) {
+  fs::create_symlink("there", path("here.npy"));
+  fs::create_symlink("here.npy", path("there"));
+  const std::string base = data("base.fbin"), query = data("query.fbin");
+  for (const std::string& out : {path("here.npy"), path(std::string(300, 'n') + ".npy")}) {
+    for (const std::vector<std::string>& command :
+         std::vector<std::vector<std::string>>{{"build", base, out},
+                                               {"search", data("base.cairn"), query, "-o", out},
+                                               {"truth", base, query, out},
+                                               {"convert", base, out}}) {
+      EXPECT_THAT(fail(1, command), HasSubstr("cannot write " + out + ": ")) << command[0];
+    }
+  }
+}
+
+TEST_F(OutputFiles, AreNamedDashOnlyIfMeant) {
+  const std::string base = data("base.fbin"), index = data("base.cairn");
+  for (const std::vector<std::string>& command :
+       std::vector<std::vector<std::string>>{{"build", base, "-"},
+                                             {"recode", index, "--storage", "raw", "-o", "-"},
+                                             {"calibrate", index, data("query.fbin"), "-o", "-"}}) {
+    EXPECT_THAT(fail(1, command), HasSubstr("--output -: not written to standard output"));
+  }
+}
+
 TEST_F(OutputFiles, FollowLinksAndKeepModes) {
   fs::create_symlink("new.cairn", path("link"));
   succeed({"convert", data("query.fbin"), path("a.fvecs")});
@@ -132,6 +157,7 @@ TEST_F(OutputFiles, OfADirectoryAreVerified) {
   CompressedVectorStore::create(path("coded.vectors"), rows.view());
   copy("base.fbin", "base.fbin");  // nothing of Cairn's own
   copy("base.cairn", ".cairn-0123456789abcdef.tmp");
+  fs::create_symlink("circle", path("circle"));
   std::string text = succeed({"verify", scratch_.path().string()});
   EXPECT_THAT(text, HasSubstr("good.cairn: ok\n"));
   EXPECT_THAT(text, HasSubstr(".cairn-0123456789abcdef.tmp: temporary, left by a process that was "
