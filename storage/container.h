@@ -163,7 +163,8 @@ class ContainerReader {
   // found. Cost: reads the whole file once.
   void verify() const;
 
-  // Checks one block (of 64 KiB, the last one shorter) of a mapped section. Throws as verify() does.
+  // Checks one block (of 64 KiB, the last one shorter) of a mapped section. Throws as verify()
+  // does.
   void check_block(const SectionInfo& section, std::uint64_t block) const;
 
   // Advice on one section's pages: random access without read-ahead.
