@@ -329,7 +329,12 @@ size_t cairn_size(const cairn_index* index) { return index != nullptr ? index->i
 size_t cairn_dim(const cairn_index* index) { return index != nullptr ? index->index.dim() : 0; }
 
 int cairn_contains(const cairn_index* index, uint64_t id) {
-  return index != nullptr && index->index.contains(id) ? 1 : 0;
+  bool is_there = false;
+  guarded([&] {
+    is_there = index != nullptr && index->index.contains(id);
+    return CAIRN_OK;
+  });
+  return is_there ? 1 : 0;
 }
 
 cairn_status cairn_stats(const cairn_index* index, cairn_index_stats* stats) {

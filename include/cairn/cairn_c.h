@@ -172,7 +172,7 @@ CAIRN_EXPORT cairn_status cairn_calibrate(cairn_index* index, const float* queri
 /* 0 for a null index. */
 CAIRN_EXPORT size_t cairn_size(const cairn_index* index);
 CAIRN_EXPORT size_t cairn_dim(const cairn_index* index);
-/* Not 0 if there is a vector of that id. */
+/* Not 0 if there is a vector of that id; 0, too, where the file is damaged. */
 CAIRN_EXPORT int cairn_contains(const cairn_index* index, uint64_t id);
 
 CAIRN_EXPORT cairn_status cairn_stats(const cairn_index* index, cairn_index_stats* stats);

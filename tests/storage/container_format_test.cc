@@ -166,8 +166,8 @@ TEST_F(ContainerFormat, TellsNewerVersionsFromDamage) {
                   [&] { put_u64(48, 1); });
   expect_rejected(ErrorCode::version_unsupported, "8000000000000000",
                   [&] { put_u64(48, std::uint64_t{1} << 63); });
-  expect_rejected(ErrorCode::version_unsupported, "section 1: type 23 is unknown",
-                  [&] { put_u32(entry(1), 23); });
+  expect_rejected(ErrorCode::version_unsupported, "section 1: type 25 is unknown",
+                  [&] { put_u32(entry(1), 25); });
   expect_corrupt("format version 0", [&] { put_u16(12, 0); });
 }
 
