@@ -33,8 +33,9 @@ void validate_values(MatrixView block, std::size_t first_row, Metric metric, con
                      unsigned threads);
 
 // The same of one query, whose dimension must be `dim`.
+void validate_query(std::span<const float> query, std::size_t dim, Metric metric);
+
 // Throws Error(invalid_argument) unless ids and distances of `queries` times `k` results can exist.
 void check_result_size(std::size_t queries, std::size_t k);
-void validate_query(std::span<const float> query, std::size_t dim, Metric metric);
 
 }  // namespace cairn::index

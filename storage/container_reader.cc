@@ -62,7 +62,7 @@ struct ContainerReader::Impl {
     for (std::size_t i = 0; i < entries.size(); ++i) {
       const SectionInfo& section = sections[i];
       if (is_mapped()) {
-        if (is_bulk(section.type) || section.bytes > kVerifiedAtOpenBytes) continue;
+        if (is_bulk(section.type)) continue;
         advise(bytes(section), Advice::will_need);
       } else {
         copies.emplace_back(holds_vectors(section.type) ? 0 : section.bytes);

@@ -26,8 +26,6 @@ inline constexpr std::size_t kMaxSections = 64;
 inline constexpr unsigned kMinAlignmentLog2 = 6;
 inline constexpr unsigned kMaxAlignmentLog2 = 21;
 inline constexpr std::size_t kChecksumBlockBytes = 65536;
-// Sections up to this size are verified at open, unless they are bulk.
-inline constexpr std::uint64_t kVerifiedAtOpenBytes = std::uint64_t{1} << 20;
 
 using Uuid = std::array<std::uint8_t, 16>;
 

@@ -13,6 +13,7 @@
 #include "cairn/error.h"
 #include "cairn/io.h"
 
+#include "base/checked.h"
 #include "storage/atomic_file.h"
 #include "storage/vector_file_layout.h"
 #include "storage/vector_file_npy.h"
@@ -81,6 +82,25 @@ void check_shape(const std::filesystem::path& path, VectorFileType type, std::si
                      "cannot write " + std::to_string(rows) + " x " + std::to_string(dim) +
                          " values; expected 1 to " + std::to_string(max_rows) + " rows and 1 to " +
                          std::to_string(max_dim) + " columns");
+  }
+  // Eight bytes is what the largest element takes.
+  if (base::is_beyond_memory(rows, dim, sizeof(std::uint64_t))) {
+    fail_vector_file(ErrorCode::invalid_argument, path,
+                     "cannot write " + std::to_string(rows) + " x " + std::to_string(dim) +
+                         " values; no memory holds so many");
+  }
+}
+
+void check_result(const std::filesystem::path& path, const BatchResult& result,
+                  bool has_distances) {
+  const bool fits = !base::is_beyond_memory(result.queries, result.k, sizeof(VectorId));
+  const std::size_t results = fits ? result.queries * result.k : 0;
+  if (!fits || result.ids.size() != results ||
+      (has_distances && result.distances.size() != results)) {
+    fail_vector_file(ErrorCode::invalid_argument, path,
+                     "the result has " + std::to_string(result.ids.size()) + " ids and " +
+                         std::to_string(result.distances.size()) + " distances; expected " +
+                         std::to_string(result.queries) + " times " + std::to_string(result.k));
   }
 }
 
@@ -218,6 +238,7 @@ void write_ids(const std::filesystem::path& path, const std::vector<VectorId>& i
 
 void write_result(const std::filesystem::path& ids, const std::filesystem::path& distances,
                   const BatchResult& result) {
+  check_result(ids, result, !distances.empty());
   storage::AtomicFile ids_file(ids);
   append_ids(ids_file, ids, {result.ids.data(), result.queries, result.k});
   if (distances.empty()) return ids_file.commit();

@@ -46,11 +46,14 @@ struct BuildOptions {
 
 /// How one query is answered.
 struct SearchOptions {
-  std::size_t k = 10;           ///< results wanted, at least 1; more than size() gives size()
-  float target_recall = 0.95f;  ///< used while probes == 0: the calibrated budget for this recall
-  std::size_t probes = 0;       ///< leaves to scan, nearest first; more than there are means all
-  float rerank_factor = 0;      ///< 0: bound-driven rerank; r > 0: exact distances of the best r*k
-  unsigned threads = 1;         ///< > 1: one query is scanned and reranked by that many threads
+  std::size_t k = 10;  ///< results wanted, at least 1; more than size() gives size()
+  /// Used while probes == 0: the calibrated budget for this recall. 1 scans all leaves and gives
+  /// what exact_search() gives.
+  float target_recall = 0.95f;
+  /// Leaves to scan, nearest first; as many as there are, or more, give what exact_search() gives.
+  std::size_t probes = 0;
+  float rerank_factor = 0;  ///< 0: bound-driven rerank; r > 0: exact distances of the best r*k
+  unsigned threads = 1;     ///< > 1: one query is scanned and reranked by that many threads
   /// Only these ids are found, min(k, allowed) of them at least. With `probes` only leaves that
   /// have allowed vectors count. Borrowed for the call; at most one of the two is set. The first is
   /// prepared anew by each call.

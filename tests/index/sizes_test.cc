@@ -66,8 +66,12 @@ TEST_F(Sizes, ShapesBeyondTheLimitsAreRefused) {
       refuses([&] { MmapVectorStore::create(dir_ / "a.cairn", view); });
       refuses([&] { CompressedVectorStore::create(dir_ / "a.cairn", view); });
       refuses([&] { analyze_vectors(view); });
-      refuses([&] { write_vectors(dir_ / "a.fbin", view); });
-      refuses([&] { write_int_matrix(dir_ / "a.ibin", nullptr, view.rows, view.dim); });
+      for (const char* name : {"a.fbin", "a.fvecs", "a.npy"}) {
+        refuses([&] { write_vectors(dir_ / name, view); });
+      }
+      for (const char* name : {"a.ibin", "a.ivecs", "a.npy"}) {
+        refuses([&] { write_int_matrix(dir_ / name, nullptr, view.rows, view.dim); });
+      }
       refuses([&] {
         MatrixVectorSource source(view);
         ClusteredIndex::build_file(dir_ / "a.cairn", source);
@@ -97,8 +101,12 @@ TEST_F(Sizes, ResultsThatContradictThemselvesAreRefused) {
   lying = truth;
   lying.distances.resize(3);
   expect_error(ErrorCode::invalid_argument, "distances", [&] { recall_at_k(lying, truth, 10); });
+  expect_error(ErrorCode::invalid_argument, "distances",
+               [&] { write_result(dir_ / "a.npy", dir_ / "b.fbin", lying); });
   lying = truth;
   lying.k = kHuge;
+  expect_error(ErrorCode::invalid_argument, "ids",
+               [&] { write_result(dir_ / "a.npy", {}, lying); });
   expect_error(ErrorCode::invalid_argument, "ids", [&] { recall_at_k(lying, truth, 10); });
 }
 
