@@ -32,8 +32,8 @@ CodeFactors encode_binary(const float* residual, const float* centre, std::size_
 CodeFactors encode_refine(const float* residual, const float* centre, std::size_t padded_dim,
                           unsigned bits_per_dim, std::uint16_t* values, std::uint8_t* codes);
 
-// Optimal step of a uniform quantiser with 2^bits levels for a unit Gaussian, bits = 2 to 9. The
-// norm of a code u of D dimensions is about sqrt(D) / step.
+// Optimal step of a uniform quantiser with 2^bits levels for a unit Gaussian, bits = 2 to 9: a
+// value u of a code is about 1 / step, root mean square.
 float gaussian_step(unsigned bits);
 
 // Puts the binary code of one child into lane 0..31 of a zero-initialised block, with its factors.

@@ -16,23 +16,27 @@ void add_rows(const float* base, const std::uint32_t* members, std::size_t n, st
   }
 }
 
-// Eight values as doubles. GCC and clang split what is wider than the target's registers.
-using EightFloats [[gnu::vector_size(32), gnu::aligned(4), gnu::may_alias]] = float;
-using EightDoubles [[gnu::vector_size(64)]] = double;
+// Four values as doubles: what AVX2 holds in a register. Compilers split them where it is missing.
+using FourFloats [[gnu::vector_size(16), gnu::aligned(4), gnu::may_alias]] = float;
+using FourDoubles [[gnu::vector_size(32)]] = double;
 
-inline void add_products(const float* q, const float* x, EightDoubles& dot,
-                         EightDoubles& norm) noexcept {
-  const EightDoubles qs =
-      __builtin_convertvector(*reinterpret_cast<const EightFloats*>(q), EightDoubles);
-  const EightDoubles xs =
-      __builtin_convertvector(*reinterpret_cast<const EightFloats*>(x), EightDoubles);
-  dot += qs * xs;
-  norm += xs * xs;
-}
+struct DotNorm {
+  FourDoubles dot[4] = {};
+  FourDoubles norm[4] = {};
 
-inline double total(const EightDoubles& a, const EightDoubles& b) noexcept {
-  const EightDoubles sum = a + b;
-  return ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
+  void add(std::size_t part, const float* query, const float* row) noexcept {
+    const FourDoubles q =
+        __builtin_convertvector(*reinterpret_cast<const FourFloats*>(query), FourDoubles);
+    const FourDoubles x =
+        __builtin_convertvector(*reinterpret_cast<const FourFloats*>(row), FourDoubles);
+    dot[part] += q * x;
+    norm[part] += x * x;
+  }
+};
+
+inline double total(const FourDoubles (&parts)[4]) noexcept {
+  const FourDoubles sum = (parts[0] + parts[2]) + (parts[1] + parts[3]);
+  return (sum[0] + sum[2]) + (sum[1] + sum[3]);
 }
 
 // Dimension d goes to lane d mod 16. Products of floats are exact as doubles, so that it does not
@@ -42,25 +46,31 @@ void dot_norm_rows(const float* query, const float* base, std::size_t stride,
                    double* norms) noexcept {
   for (std::size_t i = 0; i < n; ++i) {
     const float* const x = base + (rows != nullptr ? rows[i] : i) * stride;
-    EightDoubles dot[2] = {};
-    EightDoubles norm[2] = {};
+    DotNorm sums;
     std::size_t d = 0;
     for (; d + 16 <= dim; d += 16) {
-      add_products(query + d, x + d, dot[0], norm[0]);
-      add_products(query + d + 8, x + d + 8, dot[1], norm[1]);
+#pragma GCC unroll 4
+      for (std::size_t part = 0; part < 4; ++part) {
+        sums.add(part, query + d + 4 * part, x + d + 4 * part);
+      }
     }
-    float last_q[16] = {};
-    float last_x[16] = {};
-    for (std::size_t j = 0; d + j < dim; ++j) {
-      last_q[j] = query[d + j];
-      last_x[j] = x[d + j];
+#pragma GCC unroll 4
+    for (std::size_t part = 0; part < 4; ++part) {
+      const std::size_t first = d + 4 * part;
+      if (first + 4 <= dim) {
+        sums.add(part, query + first, x + first);
+      } else if (first < dim) {
+        float last_q[4] = {};
+        float last_x[4] = {};
+        for (std::size_t j = 0; first + j < dim; ++j) {
+          last_q[j] = query[first + j];
+          last_x[j] = x[first + j];
+        }
+        sums.add(part, last_q, last_x);
+      }
     }
-    if (d < dim) {
-      add_products(last_q, last_x, dot[0], norm[0]);
-      add_products(last_q + 8, last_x + 8, dot[1], norm[1]);
-    }
-    dots[i] = total(dot[0], dot[1]);
-    norms[i] = total(norm[0], norm[1]);
+    dots[i] = total(sums.dot);
+    norms[i] = total(sums.norm);
   }
 }
 
